@@ -1,0 +1,1 @@
+"""Would it be better: controls, metrics, the report and the gate."""

@@ -1,0 +1,1 @@
+"""What ships: the rule, the graph, the bundle and the registry."""

@@ -1,0 +1,1 @@
+"""How gateways use a policy: load, decide, fall back."""

@@ -1,0 +1,1 @@
+"""From outcomes to estimates: quality and cost per tier, stacking, calibration, certification."""
