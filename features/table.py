@@ -1,0 +1,144 @@
+"""Stage features: traces and split -> the step table and its context columns."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from tierwise.data.errors import BadInput, run_stage
+from tierwise.data.files import read_json, write_json
+from tierwise.data.messages import cap, utf8
+from tierwise.data.params import section
+from tierwise.features.context import OPTIONAL, ContextParams, encode, fit_columns
+from tierwise.features.steps import CERTIFY, LEARN, TEST, FloatArray, StepTable, save_steps
+
+PARTS = {"learn": LEARN, "certify": CERTIFY, "test": TEST}
+OUTCOMES = ("quality", "cost_usd", "latency_s", "valid")
+BEFORE = ("text", "role", "task_type", "context_tokens", *OPTIONAL)
+
+
+def step_table(
+    traces: pd.DataFrame,
+    split: pd.DataFrame,
+    tiers: tuple[str, ...],
+    feedback: Any,
+    params: ContextParams,
+) -> tuple[StepTable, tuple[Any, ...]]:
+    """Build the step table from first attempts.
+
+    Rows of attempt >= 1 exist because an attempt failed; they are no second sample of a step's
+    outcome and are left out here.
+
+    Parameters
+    ----------
+    traces : DataFrame
+        The trace table, one row an attempt.
+    split : DataFrame
+        Columns step, unit, part; one row a step.
+    tiers : tuple of str
+        Cheap to dear.
+    feedback : str
+        Kind of feedback, as told by ingest.
+    params : ContextParams
+        Which columns become context.
+
+    Returns
+    -------
+    StepTable, tuple of ContextColumn
+    """
+    first = traces[traces["attempt"].fillna(0).astype(int) == 0] if "attempt" in traces else traces
+    key = first["trace_id"].astype(str) + "/" + first["step_id"].astype(str)
+    split = split.sort_values("step", kind="stable").reset_index(drop=True)
+    row = pd.Index(split["step"]).get_indexer(key)
+    if (row < 0).any():
+        raise BadInput(
+            f"{int((row < 0).sum())} attempts of steps that the split lacks",
+            "a split of these traces",
+            "run split again",
+        )
+    tier = pd.Index(tiers).get_indexer(first["tier"].astype(str))
+    outcomes = {
+        name: _by_tier(first, name, row, tier, (len(split), len(tiers))) for name in OUTCOMES
+    }
+    one = first.assign(_row=row).drop_duplicates("_row").sort_values("_row", kind="stable")
+    present = np.flatnonzero(np.isin(np.arange(len(split)), one["_row"].to_numpy()))
+    full = [utf8(text) for text in one["text"]]
+    text_bytes = np.array([len(text) for text in full], np.int64)
+    before = one[[c for c in BEFORE if c in one]].reset_index(drop=True)
+    part = split["part"].map(PARTS).to_numpy(np.int8)[present]
+    columns = fit_columns(before[part == LEARN], params)
+    logged = feedback in ("logged", "mixed")
+    served = pd.Index(tiers).get_indexer(one["tier"].astype(str)) if logged else None
+    table = StepTable(
+        tiers=tiers,
+        step=split["step"].to_numpy(str)[present],
+        unit=split["unit"].to_numpy(str)[present],
+        part=part,
+        text=tuple(cap(text) for text in full),
+        text_bytes=text_bytes,
+        context=encode(before, text_bytes, columns),
+        quality=outcomes["quality"][present],
+        cost=outcomes["cost_usd"][present],
+        latency=outcomes["latency_s"][present],
+        valid=outcomes["valid"][present],
+        served=np.full(len(one), -1) if served is None else served.astype(np.int64),
+        propensity=_numbers(one, "propensity") if logged else np.full(len(one), np.nan),
+        feedback=feedback,
+    )
+    return table, columns
+
+
+def _numbers(frame: pd.DataFrame, name: str) -> FloatArray:
+    if name not in frame:
+        return np.full(len(frame), np.nan)
+    return frame[name].astype("Float64").to_numpy(dtype=np.float64, na_value=np.nan)
+
+
+def _by_tier(
+    frame: pd.DataFrame,
+    name: str,
+    row: NDArray[Any],
+    tier: NDArray[Any],
+    shape: tuple[int, int],
+) -> FloatArray:
+    out = np.full(shape, np.nan)
+    out[row, tier] = _numbers(frame, name)
+    return out
+
+
+def main() -> None:
+    """Read the run's traces and split, write steps.npz and context.json."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--run", type=Path, required=True)
+    parser.add_argument("--params", type=Path, default=Path("params.yaml"))
+    args = parser.parse_args()
+    params = section(args.params, "features", ContextParams)
+    wanted = {*BEFORE, *OUTCOMES, "trace_id", "step_id", "tier", "attempt", "propensity"}
+    traces = _read(args.run / "traces.parquet", wanted)
+    split = _read(args.run / "split.parquet", {"step", "unit", "part"})
+    tiers = tuple(t["name"] for t in read_json(args.run / "tiers.json")["tiers"])
+    feedback = read_json(args.run / "ingest.json")["feedback"]
+    table, columns = step_table(traces, split, tiers, feedback, params)
+    save_steps(args.run / "steps.npz", table)
+    write_json(
+        args.run / "context.json",
+        [{"name": c.name, "kind": c.kind, "vocabulary": list(c.vocabulary)} for c in columns],
+    )
+
+
+def _read(path: Path, wanted: set[str]) -> pd.DataFrame:
+    import pyarrow.parquet as pq
+
+    if not path.exists():
+        raise BadInput(f"no file {path}", "the output of an earlier stage", "run dvc repro")
+    names = [n for n in pq.read_schema(path).names if n in wanted]
+    return pd.read_parquet(path, columns=names)
+
+
+if __name__ == "__main__":
+    run_stage(main)

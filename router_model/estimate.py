@@ -1,0 +1,98 @@
+"""The graph's estimates in NumPy, for many steps at once; parity with the graph is checked."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tierwise.router_model.model import Model, Neighbors, Trees
+
+Float32 = NDArray[np.float32]
+Ints = NDArray[np.int64]
+
+CHUNK = 4096  # steps at a time, so that memory does not grow with the table
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Estimates of many steps.
+
+    Attributes
+    ----------
+    quality, cost, total_cost, latency : ndarray of float32, shape (n_steps, n_tiers)
+        0..1; USD a call; USD with retries; seconds.
+    unseen : ndarray of float32, shape (n_steps,)
+        Share of the text's tokens that no learn text had.
+    """
+
+    quality: Float32
+    cost: Float32
+    total_cost: Float32
+    latency: Float32
+    unseen: Float32
+
+
+def estimate(model: Model, ids: Ints, starts: Ints, context: Float32) -> Batch:
+    """Estimate every tier for every step.
+
+    Parameters
+    ----------
+    model : Model
+    ids : ndarray of int64
+        Token ids of all texts, one after another.
+    starts : ndarray of int64, shape (n_steps + 1,)
+        Where each text's ids begin, and the end.
+    context : ndarray of float32, shape (n_steps, n_columns)
+    """
+    parts = [
+        _estimate(model, ids, starts[a : a + CHUNK + 1], context[a : a + CHUNK])
+        for a in range(0, len(context), CHUNK)
+    ]
+    names = ("quality", "cost", "total_cost", "latency", "unseen")
+    return Batch(*(np.concatenate([getattr(p, name) for p in parts]) for name in names))
+
+
+def _estimate(model: Model, ids: Ints, starts: Ints, context: Float32) -> Batch:
+    tiers, dims = model.n_tiers, model.n_dims
+    part = ids[starts[0] : starts[-1]]
+    sums = np.add.reduceat(model.rows[part].astype(np.int32), starts[:-1] - starts[0], axis=0)
+    count = np.diff(starts).astype(np.float32)[:, None]
+    text = sums.astype(np.float32) / count * model.scale
+    context = np.where(np.isnan(context), model.fill, context)
+    vectors = text[:, tiers : tiers + dims]
+    role, task = context[:, 0].astype(np.int64), context[:, 1].astype(np.int64)
+    base = model.task[task] + model.role[role]
+    quality = base[:, :tiers] + text[:, :tiers]
+    if model.trees is not None:
+        quality = quality + _run_trees(model.trees, np.concatenate([context, vectors], axis=1))
+    if model.neighbors is not None:
+        quality = quality + _run_neighbors(model.neighbors, vectors)
+    cost = np.maximum(base[:, tiers:] + context[:, 2:4] @ model.cost_slope, model.least_cost)
+    total = np.einsum("nj,njk->nk", cost, model.retry[role])
+    return Batch(
+        np.clip(quality, 0, 1).astype(np.float32), cost.astype(np.float32),
+        total.astype(np.float32), model.latency[role], 1 - text[:, -1],
+    )  # fmt: skip
+
+
+def _run_trees(trees: Trees, inputs: Float32) -> Float32:
+    out = np.zeros((len(inputs), len(trees.mixing)), np.float32)
+    roots = np.flatnonzero(np.diff(trees.tree, prepend=-1))
+    rows = np.arange(len(inputs))
+    for tree, root in enumerate(roots):
+        at = np.full(len(inputs), root)
+        while (inner := trees.feature[at] >= 0).any():
+            go_left = inputs[rows, trees.feature[at]] <= trees.threshold[at]
+            at = np.where(inner, np.where(go_left, trees.left[at], trees.right[at]), at)
+        out[:, trees.target[tree]] += trees.value[at]
+    mixed: Float32 = out @ trees.mixing
+    return mixed
+
+
+def _run_neighbors(stored: Neighbors, vectors: Float32) -> Float32:
+    similarity = vectors @ stored.vectors.T
+    nearest = np.argsort(-similarity, axis=1, kind="stable")[:, : stored.k]
+    mean: Float32 = stored.values[nearest].mean(axis=1)
+    return mean

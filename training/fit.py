@@ -1,0 +1,183 @@
+"""Stage fit: the learn part -> quality, cost and latency of each tier, and the rule's path."""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits
+
+from tierwise.data.errors import BadInput, run_stage
+from tierwise.data.files import read_json, replacing, write_json
+from tierwise.data.params import section
+from tierwise.features.columns import ContextColumn
+from tierwise.features.steps import LEARN, StepTable, load_steps
+from tierwise.router_model.model import Model, save_model
+from tierwise.router_model.rule import fit_path
+from tierwise.router_model.spec import PolicySpec
+from tierwise.training.cost import fit_cost, retry_table, role_latency
+from tierwise.training.quality import QualityParams, fit_quality
+from tierwise.training.tables import codes
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class FitParams(QualityParams):
+    """Section `fit` of params.yaml.
+
+    Attributes
+    ----------
+    points : int
+        Points of the path from "reference always" to cheapest.
+    """
+
+    points: int = 64
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """What fit learned.
+
+    Attributes
+    ----------
+    model : Model
+    spec : PolicySpec
+    quality, total_cost : ndarray of shape (n_learn, n_tiers)
+        Out-of-fold estimates on the learn part, the total cost over the reference's mean.
+    notes : dict
+        Chosen strengths and weights, for the report.
+    """
+
+    model: Model
+    spec: PolicySpec
+    quality: Floats
+    total_cost: Floats
+    notes: dict[str, object]
+
+
+def reference_tier(quality: Floats) -> int:
+    """Return the tier of best mean quality; the cheaper one where means are equal."""
+    known = ~np.isnan(quality)
+    mean = np.where(known, quality, 0.0).sum(0) / np.maximum(known.sum(0), 1)
+    return int(mean.argmax())
+
+
+def ladder(n_tiers: int) -> tuple[int, ...]:
+    """Return the next dearer tier of each tier, -1 for the dearest."""
+    return (*range(1, n_tiers), -1)
+
+
+def fill_values(
+    context: NDArray[np.float32], columns: tuple[ContextColumn, ...]
+) -> NDArray[np.float32]:
+    """Return what stands for an unknown value of each context column.
+
+    A category's unknown has an index of its own behind the vocabulary; lengths, which cost is
+    linear in, take their mean; everything else is -1, which no known value is.
+    """
+    out = np.full(len(columns), -1.0, np.float32)
+    for j, column in enumerate(columns):
+        if column.kind == "category":
+            out[j] = len(column.vocabulary)
+        elif column.name in ("text_bytes", "context_tokens"):
+            known = context[~np.isnan(context[:, j]), j]
+            out[j] = known.mean() if len(known) else 0.0
+    return out
+
+
+def fit(
+    learn: StepTable,
+    columns: tuple[ContextColumn, ...],
+    params: FitParams,
+    typical_latency: Floats,
+    rng: np.random.Generator,
+) -> Fitted:
+    """Learn a policy's estimates and lay its path, on the learn part alone.
+
+    Parameters
+    ----------
+    learn : StepTable
+    columns : tuple of ContextColumn
+    params : FitParams
+    typical_latency : ndarray of shape (n_tiers,)
+        The catalogue's seconds; NaN is unknown.
+    rng : Generator
+        Draws folds, starting vectors and stored neighbors.
+
+    Raises
+    ------
+    BadInput
+        Where no step of the learn part has a known quality.
+    """
+    if np.isnan(learn.quality).all():
+        raise BadInput(
+            "no step of the learn part has a quality", "logged outcomes", "add the column quality"
+        )
+    n_roles, n_tasks = len(columns[0].vocabulary), len(columns[1].vocabulary)
+    role, task = codes(learn.context[:, 0], n_roles), codes(learn.context[:, 1], n_tasks)
+    fill = fill_values(learn.context, columns)
+    quality = fit_quality(learn, columns, fill, params, rng)
+    lengths = np.where(np.isnan(learn.context), fill, learn.context)[:, 2:4].astype(np.float64)
+    cost = fit_cost(learn.cost, task, role, (n_tasks, n_roles), lengths)
+    rungs = ladder(len(learn.tiers))
+    retry = retry_table(learn.valid, role, n_roles, rungs)
+    call = cost.predict(task, role, lengths)
+    total = np.einsum("nj,njk->nk", call, retry[role])
+    reference = reference_tier(learn.quality)
+    mean_cost = max(float(total[:, reference].mean()), 1e-12)
+    relative = (total / mean_cost).astype(np.float32)
+    path = fit_path(quality.out_of_fold.astype(np.float32), relative, reference, params.points)
+    model = Model(
+        rows=quality.rows,
+        scale=quality.scale,
+        task=np.concatenate([quality.task, cost.tables.task], axis=1).astype(np.float32),
+        role=np.concatenate([quality.role, cost.tables.role], axis=1).astype(np.float32),
+        cost_slope=cost.slope.astype(np.float32),
+        fill=fill,
+        checked=(np.nan_to_num(1.0 - learn.valid) > 0).any(axis=0).astype(np.float32),
+        least_cost=cost.least.astype(np.float32),
+        latency=role_latency(learn.latency, role, n_roles, typical_latency).astype(np.float32),
+        retry=retry.astype(np.float32),
+        trees=quality.trees,
+        neighbors=quality.neighbors,
+    )
+    spec = PolicySpec(learn.tiers, reference, mean_cost, path, rungs, columns, params.bits)
+    return Fitted(model, spec, quality.out_of_fold, relative.astype(np.float64), quality.notes)
+
+
+def read_columns(path: Path) -> tuple[ContextColumn, ...]:
+    """Read context.json."""
+    return tuple(
+        ContextColumn(c["name"], c["kind"], tuple(c["vocabulary"])) for c in read_json(path)
+    )
+
+
+def main() -> None:
+    """Read the run's steps, write model.npz, model.json and oof.npz."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--run", type=Path, required=True)
+    parser.add_argument("--params", type=Path, default=Path("params.yaml"))
+    args = parser.parse_args()
+    params = section(args.params, "fit", FitParams)
+    with threadpool_limits(1):
+        learn = load_steps(args.run / "steps.npz").of_part(LEARN)
+        tiers = read_json(args.run / "tiers.json")["tiers"]
+        typical = np.array([t.get("latency_s") or np.nan for t in tiers], np.float64)
+        columns = read_columns(args.run / "context.json")
+        fitted = fit(learn, columns, params, typical, np.random.default_rng(params.seed))
+    save_model(args.run / "model.npz", fitted.model)
+    write_json(
+        args.run / "model.json", {"spec": fitted.spec.as_dict(), "notes": fitted.notes}
+    )
+    with replacing(args.run / "oof.npz") as part, part.open("wb") as file:
+        np.savez(
+            file, allow_pickle=False, step=learn.step, quality=fitted.quality, cost=fitted.total_cost
+        )
+
+
+if __name__ == "__main__":
+    run_stage(main)

@@ -1,0 +1,159 @@
+"""Quality per tier: tables, and members that learn what the tables leave, stacked."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tierwise.data.split import folds
+from tierwise.features.columns import ContextColumn
+from tierwise.features.steps import StepTable
+from tierwise.features.token_session import TokenIds
+from tierwise.router_model.model import Neighbors, Trees
+from tierwise.training.components import component_groups, fit_basis, to_components
+from tierwise.training.hashed import counts, fit_vectors, fit_vocabulary, weigh
+from tierwise.training.members import (
+    MemberParams,
+    choose_prior,
+    fit_members,
+    learn_data,
+    members_out_of_fold,
+    tables_out_of_fold,
+)
+from tierwise.training.pack import pack_rows
+from tierwise.training.stack import fit_weights, squared_error
+
+Floats = NDArray[np.float64]
+Floats32 = NDArray[np.float32]
+
+MEMBERS = ("ridge", "trees", "knn")
+LEAST_WEIGHT = 0.03  # a member of less weight is not worth its nodes
+
+
+@dataclass(frozen=True)
+class QualityParams(MemberParams):
+    """How quality is learned; part of section `fit` of params.yaml.
+
+    Attributes
+    ----------
+    seed : int
+    bits : int
+        2 ** bits rows for words and as many for pairs of words.
+    dims : int
+        Length of a text's vector.
+    inner_folds : int
+        Folds, by split unit, on which strengths and weights are chosen.
+    priors : tuple of float
+        Strengths of the tables' shrinkage to choose from, in steps.
+    """
+
+    seed: int = 0
+    bits: int = 16
+    dims: int = 12
+    inner_folds: int = 5
+    priors: tuple[float, ...] = (3.0, 10.0, 30.0, 100.0)
+
+
+@dataclass(frozen=True)
+class Quality:
+    """Learned quality, ready to become constants of the graph.
+
+    Attributes
+    ----------
+    task, role : ndarray of shape (vocabulary + 1, n_tiers)
+    rows, scale : ndarray
+        As in `Model`.
+    trees : Trees or None
+    neighbors : Neighbors or None
+    out_of_fold : ndarray of shape (n_steps, n_tiers)
+        Estimates for steps that the fold's model had not seen.
+    notes : dict
+        Chosen strengths and weights.
+    """
+
+    task: Floats
+    role: Floats
+    rows: NDArray[np.int8]
+    scale: Floats32
+    trees: Trees | None
+    neighbors: Neighbors | None
+    out_of_fold: Floats
+    notes: dict[str, object]
+
+
+def fit_quality(
+    learn: StepTable,
+    columns: tuple[ContextColumn, ...],
+    fill: Floats32,
+    params: QualityParams,
+    rng: np.random.Generator,
+) -> Quality:
+    """Fit tables and members, choosing every strength and weight on inner folds.
+
+    Parameters
+    ----------
+    learn : StepTable
+        The learn part.
+    columns : tuple of ContextColumn
+    fill : ndarray of shape (n_columns,)
+        What stands for unknown context.
+    params : QualityParams
+    rng : Generator
+    """
+    shares = counts(learn.text, TokenIds(params.bits))
+    vocabulary = fit_vocabulary(shares)
+    text = weigh(shares, vocabulary)
+    token_vectors = fit_vectors(text, params.dims, rng)
+    vectors = np.asarray(text @ token_vectors, np.float32)
+    data = learn_data(learn, columns, fill, text, vectors)
+    fold = folds(learn.unit, params.inner_folds, rng)
+    prior = choose_prior(data, fold, params.priors)
+    base = tables_out_of_fold(data, fold, prior)
+    mean_cost = np.nan_to_num(np.nanmean(learn.cost, axis=0))
+    basis = fit_basis(data.quality - base, np.nanmean(learn.quality, axis=0), mean_cost)
+    target = to_components(data.quality - base, basis)
+    groups = component_groups(basis)
+    said = members_out_of_fold(data, fold, prior, basis, params, rng)
+    picked = [_best_alpha(said.ridge[..., g], target[:, g]) for g in groups]
+    members = [_pick(said.ridge, picked, groups), said.trees, said.knn]
+    weights = np.zeros((len(members), basis.shape[1]))
+    for group in groups:
+        found = fit_weights([m[:, group] for m in members], target[:, group])
+        weights[:, group] = np.where(found < LEAST_WEIGHT, 0.0, found)[:, None]
+    total = np.sum([m * w for m, w in zip(members, weights, strict=True)], axis=0)
+    alphas = [params.alphas[p] for p in picked]
+    model = fit_members(data, prior, basis, groups, alphas, weights, params, rng)
+    rows, scale = pack_rows(model.ridge, token_vectors, vocabulary, params.bits)
+    return Quality(
+        task=model.tables.task,
+        role=model.tables.role,
+        rows=rows,
+        scale=scale,
+        trees=model.trees,
+        neighbors=model.neighbors,
+        out_of_fold=np.clip(base + total @ basis.T, 0.0, 1.0),
+        notes={
+            "prior": prior,
+            "alpha": alphas,
+            "weights": {n: w.tolist() for n, w in zip(MEMBERS, weights, strict=True)},
+            "members": list(MEMBERS),
+        },
+    )
+
+
+def _best_alpha(ridge: Floats, target: Floats) -> int:
+    """Return the position of the strength whose prediction, best scaled, errs least."""
+    errors = []
+    for prediction in ridge:
+        weight = fit_weights([prediction], target)[0]
+        errors.append(squared_error(weight * prediction, target))
+    return int(np.argmin(errors))
+
+
+def _pick(ridge: Floats, picked: list[int], groups: list[NDArray[np.int64]]) -> Floats:
+    out = np.zeros(ridge.shape[1:])
+    for position, group in zip(picked, groups, strict=True):
+        out[:, group] = ridge[position][:, group]
+    return out
