@@ -76,8 +76,8 @@ def step_table(
     served = pd.Index(tiers).get_indexer(one["tier"].astype(str)) if logged else None
     table = StepTable(
         tiers=tiers,
-        step=split["step"].to_numpy(str)[present],
-        unit=split["unit"].to_numpy(str)[present],
+        step=_strings(split["step"])[present],
+        unit=_strings(split["unit"])[present],
         part=part,
         text=tuple(cap(text) for text in full),
         text_bytes=text_bytes,
@@ -91,6 +91,10 @@ def step_table(
         feedback=feedback,
     )
     return table, columns
+
+
+def _strings(column: pd.Series[str]) -> NDArray[np.str_]:
+    return np.array(column.to_list(), dtype=np.str_)
 
 
 def _numbers(frame: pd.DataFrame, name: str) -> FloatArray:
@@ -122,7 +126,7 @@ def main() -> None:
     traces = _read(args.run / "traces.parquet", wanted)
     split = _read(args.run / "split.parquet", {"step", "unit", "part"})
     tiers = tuple(t["name"] for t in read_json(args.run / "tiers.json")["tiers"])
-    feedback = read_json(args.run / "ingest.json")["feedback"]
+    feedback = read_json(args.run / "ingest.json")["feedback"]["kind"]
     table, columns = step_table(traces, split, tiers, feedback, params)
     save_steps(args.run / "steps.npz", table)
     write_json(

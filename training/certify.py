@@ -1,0 +1,127 @@
+"""Stage certify: run the graph on the certify part and find how far each floor may go."""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits
+
+from tierwise.data.errors import BadInput, run_stage
+from tierwise.data.files import read_json, write_json
+from tierwise.data.params import section
+from tierwise.features.steps import CERTIFY, StepTable, load_steps
+from tierwise.router_model.rule import choose
+from tierwise.router_model.runtime import Estimates, PolicyGraph
+from tierwise.router_model.spec import PolicySpec
+from tierwise.training.certificate import Certificate, Floor, certify
+from tierwise.training.promise import KINDS
+
+
+@dataclass(frozen=True)
+class CertifyParams:
+    """Section `certify` of params.yaml.
+
+    Attributes
+    ----------
+    floor : str
+        retain, miss or absolute.
+    level : float
+        In (0, 1]; higher is stricter in all three forms.
+    delta : float
+        The promise holds with probability 1 - delta.
+    min_units : int
+        A role with fewer certification units joins the pooled rest.
+    """
+
+    floor: str = "retain"
+    level: float = 0.95
+    delta: float = 0.1
+    min_units: int = 500
+
+
+def read_floor(params: CertifyParams) -> Floor:
+    """Return the floor that the parameters ask for.
+
+    Raises
+    ------
+    BadInput
+        For an unknown form, or a level or delta outside its range.
+    """
+    if params.floor not in KINDS:
+        raise BadInput(f"certify.floor = {params.floor!r}", f"one of {', '.join(KINDS)}", "mend it")
+    if not 0 < params.level <= 1 or not 0 < params.delta < 1:
+        raise BadInput(
+            f"certify.level = {params.level}, certify.delta = {params.delta}",
+            "a level above 0 and at most 1, a delta between 0 and 1",
+            "mend params.yaml",
+        )
+    kind = next(k for k in KINDS if k == params.floor)
+    return Floor(kind, params.level)
+
+
+def role_names(steps: StepTable, spec: PolicySpec) -> NDArray[np.str_]:
+    """Return the role of each step as the policy knows it, "" where unknown."""
+    code = steps.context[:, 0]
+    names = np.array([*spec.roles, ""], dtype=np.str_)
+    return names[np.where(np.isnan(code), len(spec.roles), code).astype(np.int64)]
+
+
+def certify_steps(
+    steps: StepTable, said: Estimates, spec: PolicySpec, params: CertifyParams
+) -> Certificate:
+    """Certify on steps whose outcome is known for every tier.
+
+    Other steps are left out: a promise measured against the reference needs both outcomes, and
+    for an absolute floor a step known only where some policy served it is no fair draw.
+
+    Parameters
+    ----------
+    steps : StepTable
+        The certify part.
+    said : Estimates
+        The graph's, for the same steps.
+    spec : PolicySpec
+    params : CertifyParams
+    """
+    known = ~np.isnan(steps.quality).any(axis=1)
+    quality = steps.quality[known]
+    relative = said.total_cost[known] * (np.float32(1) / np.float32(spec.mean_reference_cost))
+    served = choose(said.quality[known], relative, spec.reference, spec.path)
+    return certify(
+        np.take_along_axis(quality[None], served[:, :, None], axis=2)[:, :, 0],
+        quality[:, spec.reference],
+        served == spec.reference,
+        steps.unit[known].astype(np.str_),
+        role_names(steps, spec)[known],
+        read_floor(params),
+        params.delta,
+        reference=spec.tiers[spec.reference],
+        min_units=params.min_units,
+    )
+
+
+def main() -> None:
+    """Read the run's graph and steps, write certificate.json."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--run", type=Path, required=True)
+    parser.add_argument("--params", type=Path, default=Path("params.yaml"))
+    args = parser.parse_args()
+    params = section(args.params, "certify", CertifyParams)
+    with threadpool_limits(1):
+        spec = PolicySpec.from_dict(read_json(args.run / "spec.json"))
+        steps = load_steps(args.run / "steps.npz").of_part(CERTIFY)
+        if spec.fixed_tier or steps.feedback in ("none", "logged"):
+            steps = steps.rows(np.zeros(0, np.int64))
+        said = PolicyGraph((args.run / "graph.onnx").read_bytes()).estimates(
+            steps.text, steps.context
+        )
+        certificate = certify_steps(steps, said, spec, params)
+    write_json(args.run / "certificate.json", certificate.as_dict())
+
+
+if __name__ == "__main__":
+    run_stage(main)
