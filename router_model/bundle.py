@@ -169,10 +169,13 @@ def _read(folder: Path, name: str, most: int) -> bytes:
         handle = os.open(folder / name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
     except OSError as error:
         raise _refused(f"{name} not readable ({error.strerror})", "a regular file") from None
-    with os.fdopen(handle, "rb") as file:
+    try:
         if not stat.S_ISREG(os.fstat(handle).st_mode):
             raise _refused(f"{name} is no regular file", "a regular file")
-        content = file.read(most + 1)
+        with open(handle, "rb", closefd=False) as file:
+            content = file.read(most + 1)
+    finally:
+        os.close(handle)
     if len(content) > most:
         raise _refused(f"{name} has more bytes", f"at most {most}")
     return content

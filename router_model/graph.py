@@ -71,9 +71,15 @@ def build_graph(model: Model, spec: PolicySpec) -> onnx.ModelProto:
     g = Nodes()
     known = _known_context(g, model)
     base = _look_up(g, model, spec, known)
-    ids = add_token_nodes(g, "text", spec.bits)
-    g.nodes[-1].output[0] = ids = "ids"
-    ridge, vector, seen = _text(g, model, ids)
+    add_token_nodes(g, "text", spec.bits)
+    g.nodes[-1].output[0] = "ids"
+    if spec.fixed_tier:
+        cost, total = _cost(g, model, known, base)
+        unknown = g.const(np.full((1, model.n_tiers), np.nan), np.float32)
+        nothing = _Estimated(unknown, cost, total, g.const([[0]], np.float32))
+        _decide(g, model, spec, base, nothing, base.quality)
+        return _model(g, spec)
+    ridge, vector, seen = _text(g, model, "ids")
     parts = [base.quality, ridge]
     if model.trees is not None:
         parts.append(_trees(g, model.trees, known, vector))
@@ -82,8 +88,8 @@ def build_graph(model: Model, spec: PolicySpec) -> onnx.ModelProto:
     unit = (g.const(0, np.float32), g.const(1, np.float32))
     quality = g.add("Clip", g.add("Sum", *parts), *unit)
     cost, total = _cost(g, model, known, base)
-    unseen = g.add("Sub", unit[1], seen)
-    _decide(g, model, spec, base, _Estimated(quality, cost, total, unseen))
+    said = _Estimated(quality, cost, total, g.add("Sub", unit[1], seen))
+    _decide(g, model, spec, base, said)
     return _model(g, spec)
 
 
@@ -220,30 +226,40 @@ def _point(g: Nodes, spec: PolicySpec, base: _Base) -> tuple[str, str, str, str]
     rows[:, spec.reference] = spec.path.margin[point]
     rows[:, k : 2 * k] = spec.path.weight[point][:, None]
     rows[:, 2 * k] = point
-    codes = (layout.reason("floor"), layout.reason("not_certified"))
-    rows[:, 2 * k + 1] = np.where(point > 0, *codes)
+    learned = np.where(point > 0, layout.reason("floor"), layout.reason("not_certified"))
+    rows[:, 2 * k + 1] = layout.reason("fixed_role") if spec.fixed_tier else learned
     row = g.add("Gather", g.const(rows, np.float32), count)
     bonus, weight, at, reason = g.add_many("Split", [row, g.const([k, k, 1, 1], np.int64)], 4, axis=1)
     return bonus, weight, at, reason
 
 
-def _decide(g: Nodes, model: Model, spec: PolicySpec, base: _Base, said: _Estimated) -> None:
+def _decide(
+    g: Nodes,
+    model: Model,
+    spec: PolicySpec,
+    base: _Base,
+    said: _Estimated,
+    preference: str = "",
+) -> None:
+    """Apply the rule, or a role's `preference` among tiers where the policy is a role table."""
     bonus, weight, point, reason = _point(g, spec, base)
-    relative = g.add("Mul", said.total, g.const(1 / np.float32(spec.mean_reference_cost), np.float32))
-    score = g.add("Add", g.add("Sub", said.quality, g.add("Mul", weight, relative)), bonus)
     permitted = g.add("Greater", "allowed", g.const(0.5, np.float32))
     too_slow = g.add("Greater", base.latency, "max_latency_s")  # unknown latency is not too slow
     usable = g.add("And", permitted, g.add("Not", too_slow))
-    reference = g.const([spec.reference], np.int64)
-    has_reference = g.add("Gather", usable, reference, axis=1)
-    wanted = g.add("Where", has_reference, score, said.quality)
+    score = preference or _score(g, spec, said, weight, bonus)
+    wanted, has_reference = score, ""
+    if not preference:
+        has_reference = g.add("Gather", usable, g.const([spec.reference], np.int64), axis=1)
+        wanted = g.add("Where", has_reference, score, said.quality)
     masked = g.add("Where", usable, wanted, g.const(BLOCKED, np.float32))
     best, order = g.add_many("TopK", [masked, g.const([2], np.int64)], 2, axis=1)
     first, second = g.add_many("Split", [best, g.const([1, 1], np.int64)], 2, axis=1)
     chosen = g.add("Gather", order, g.const(0, np.int64), axis=1)
     free = g.add("ArgMax", score, axis=1, keepdims=0)
-    as_certified = g.add("And", g.add("Equal", chosen, free), has_reference)
-    reason = g.add("Where", as_certified, reason, _code(g, "constrained"))
+    unmoved = g.add("Equal", chosen, free)
+    if has_reference:
+        unmoved = g.add("And", unmoved, has_reference)
+    reason = g.add("Where", unmoved, reason, _code(g, "constrained"))
     none = g.add("Equal", first, g.const(BLOCKED, np.float32))
     reason = g.add("Where", none, _code(g, "none_allowed"), reason)
     n_tiers = len(spec.tiers)
@@ -256,6 +272,14 @@ def _decide(g: Nodes, model: Model, spec: PolicySpec, base: _Base, said: _Estima
         "Concat", tier, reason, point, lead, said.unseen, rest, said.quality, said.cost, said.total,
         base.latency, axis=1, output="decision",
     )  # fmt: skip
+
+
+def _score(g: Nodes, spec: PolicySpec, said: _Estimated, weight: str, bonus: str) -> str:
+    """Add the rule's score in the order of operations of `rule.scores`."""
+    relative = g.add(
+        "Mul", said.total, g.const(1 / np.float32(spec.mean_reference_cost), np.float32)
+    )
+    return g.add("Add", g.add("Sub", said.quality, g.add("Mul", weight, relative)), bonus)
 
 
 def _code(g: Nodes, name: str) -> str:

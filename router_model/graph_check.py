@@ -17,7 +17,7 @@ _STANDARD = """
     Abs Add And ArgMax BitwiseAnd BitwiseOr Cast Clip Compress Concat CumSum Div Equal Exp Gather
     GatherElements Gemm Greater GreaterOrEqual Identity IsNaN Less LessOrEqual Log MatMul
     MatMulInteger Max Min Mul Neg Not Or Pad ReduceMax ReduceMean ReduceMin ReduceSum Relu Reshape
-    Sigmoid Slice Softmax Sqrt Squeeze Sub Tanh TopK Transpose Unsqueeze Where
+    Sigmoid Slice Softmax Split Sqrt Squeeze Sub Sum Tanh TopK Transpose Unsqueeze Where
 """
 ALLOWED = frozenset(
     {("ai.onnx.ml", "TreeEnsembleRegressor"), *(("", op) for op in _STANDARD.split())}

@@ -97,7 +97,7 @@ class Manifest:
     extra: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        if not self.outputs:
+        if self.outputs == {}:
             object.__setattr__(self, "outputs", columns(len(self.tiers)))
         _check(self)
 

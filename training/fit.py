@@ -10,14 +10,16 @@ import numpy as np
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
-from tierwise.data.errors import BadInput, run_stage
+from tierwise.data.errors import run_stage
 from tierwise.data.files import read_json, replacing, write_json
 from tierwise.data.params import section
+from tierwise.data.role_table import read_role_table
 from tierwise.features.columns import ContextColumn
 from tierwise.features.steps import LEARN, StepTable, load_steps
 from tierwise.router_model.model import Model, save_model
 from tierwise.router_model.rule import fit_path
 from tierwise.router_model.spec import PolicySpec
+from tierwise.training.cold import fit_role_table
 from tierwise.training.cost import fit_cost, retry_table, role_latency
 from tierwise.training.quality import QualityParams, fit_quality
 from tierwise.training.tables import codes
@@ -33,9 +35,12 @@ class FitParams(QualityParams):
     ----------
     points : int
         Points of the path from "reference always" to cheapest.
+    roles : str
+        A role table, served where the logs hold no quality; the built-in one where no such file.
     """
 
     points: int = 64
+    roles: str = "roles.yaml"
 
 
 @dataclass(frozen=True)
@@ -107,16 +112,7 @@ def fit(
         The catalogue's seconds; NaN is unknown.
     rng : Generator
         Draws folds, starting vectors and stored neighbors.
-
-    Raises
-    ------
-    BadInput
-        Where no step of the learn part has a known quality.
     """
-    if np.isnan(learn.quality).all():
-        raise BadInput(
-            "no step of the learn part has a quality", "logged outcomes", "add the column quality"
-        )
     n_roles, n_tasks = len(columns[0].vocabulary), len(columns[1].vocabulary)
     role, task = codes(learn.context[:, 0], n_roles), codes(learn.context[:, 1], n_tasks)
     fill = fill_values(learn.context, columns)
@@ -156,6 +152,17 @@ def read_columns(path: Path) -> tuple[ContextColumn, ...]:
     )
 
 
+def _without_quality(
+    learn: StepTable, columns: tuple[ContextColumn, ...], params: FitParams, typical: Floats
+) -> Fitted:
+    table = read_role_table(Path(params.roles))
+    fill = fill_values(learn.context, columns)
+    rungs = ladder(len(learn.tiers))
+    model, spec = fit_role_table(learn, columns, table, fill, typical, rungs)
+    nothing = np.zeros((0, len(learn.tiers)))
+    return Fitted(model, spec, nothing, nothing, {"policy": "role table"})
+
+
 def main() -> None:
     """Read the run's steps, write model.npz, model.json and oof.npz."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -168,7 +175,10 @@ def main() -> None:
         tiers = read_json(args.run / "tiers.json")["tiers"]
         typical = np.array([t.get("latency_s") or np.nan for t in tiers], np.float64)
         columns = read_columns(args.run / "context.json")
-        fitted = fit(learn, columns, params, typical, np.random.default_rng(params.seed))
+        if np.isnan(learn.quality).all():
+            fitted = _without_quality(learn, columns, params, typical)
+        else:
+            fitted = fit(learn, columns, params, typical, np.random.default_rng(params.seed))
     save_model(args.run / "model.npz", fitted.model)
     write_json(
         args.run / "model.json", {"spec": fitted.spec.as_dict(), "notes": fitted.notes}

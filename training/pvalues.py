@@ -50,7 +50,7 @@ def betting(
     if n_units == 0:
         return np.ones(n_points)
     legal = np.all(gain >= -worst * (1 + 1e-12), axis=1)  # false for NaN too
-    played = np.where(legal[:, None], gain, 0.0)
+    played = np.where(legal[:, None], gain, 0.0)  # without a stake there is no gain
     moment = np.empty_like(played)
     moment[:, 0] = spread
     np.cumsum(played[:, :-1] ** 2, axis=1, out=moment[:, 1:])
@@ -59,7 +59,7 @@ def betting(
     usual = np.sqrt(2 * np.log(1 / delta) / (n_units * moment))
     bet = np.minimum(STAKE * usual, CAP / worst)
     wealth = np.cumsum(np.log1p(bet * played), axis=1).max(axis=1)
-    return np.where(legal, np.exp(-np.maximum(wealth, 0.0)), 1.0)
+    return np.asarray(np.exp(-np.maximum(wealth, 0.0)), np.float64)
 
 
 def at_most(count: NDArray[np.float64], n: int, share: float) -> NDArray[np.float64]:

@@ -1,0 +1,124 @@
+"""The short table that `make repro` ends with: saved, kept, promised, and where things are.
+
+python -m tierwise.eval.summary --run artifacts/fleet
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from tierwise.data.errors import run_stage
+from tierwise.data.files import read_json
+from tierwise.eval.report import interval, percent
+
+Row = tuple[str, str]
+
+
+def rows(
+    run: Path,
+    metrics: Mapping[str, Any],
+    certificate: Mapping[str, Any],
+    gate: Mapping[str, Any] | None,
+    registered: Mapping[str, Any] | None,
+) -> list[Row]:
+    """Return the table's lines: a name and what is said of it."""
+    found: list[Row] = []
+    if "policy" in metrics:
+        found += _measured(metrics)
+    for line in metrics.get("audit", {}).get("lines", []):
+        found.append(("audit", line))
+    if "note" in metrics:
+        found.append(("note", metrics["note"]))
+    if metrics.get("feedback") != "none":
+        found.append(("promise", str(certificate.get("promise", "none"))))
+    if "mix" in metrics:
+        shares = ", ".join(f"{tier} {metrics['mix'][tier]:.0%}" for tier in metrics["tiers"])
+        found.append(("tier mix", shares))
+    found += _verdict(gate or {})
+    if (run / "policy").is_dir():
+        found.append(("bundle", (run / "policy").as_posix()))
+    found.append(("report", (run / "report.html").as_posix()))
+    if registered is not None:
+        aliases = ", ".join(registered["aliases"]) or "no alias"
+        found.append(("MLflow", f"model {registered['name']} ({aliases}); `make ui` shows it"))
+    return found
+
+
+def _verdict(gate: Mapping[str, Any]) -> list[Row]:
+    if not gate:
+        return []
+    told = [
+        (f"  {rule['verdict']}", f"{rule['name']}: {rule['words']}")
+        for rule in gate["rules"]
+        if rule["verdict"] != "pass"
+    ]
+    return [("gate", "passed" if gate["passed"] else "refused"), *told]
+
+
+def _measured(metrics: Mapping[str, Any]) -> list[Row]:
+    policy, test = metrics["policy"], metrics["test"]
+    found = [
+        (name, f"{percent(one['value'])} ({interval(one)})")
+        for name, key in (
+            ("cost saved", "cost_saved"),
+            ("quality kept", "quality_kept"),
+            ("time saved", "time_saved"),
+        )
+        if (one := policy.get(key)) is not None
+    ]
+    found.append(
+        (
+            "measured on",
+            f"{test['steps']:,} test steps in {test['units']:,} units, against always "
+            f"{metrics['reference']}; 95 % intervals unless set otherwise",
+        )
+    )
+    fixed = [f"always {tier}" for tier in metrics["tiers"]]
+    others = [name for name in metrics["controls"] if name not in fixed]
+    for name in [*fixed, *others]:
+        one = metrics["controls"][name]
+        saved, kept = percent(one["cost_saved"]), percent(one["quality_kept"])
+        found.append((f"  {name}", f"saves {saved}, keeps {kept}"))
+    return found
+
+
+def show(table: list[Row], title: str, terminal: bool) -> None:
+    """Print the table: with rich on a terminal, as plain lines elsewhere."""
+    if terminal:
+        from rich.console import Console
+        from rich.table import Table
+        from rich.text import Text
+
+        shown = Table(title=Text(title), show_header=False, title_justify="left")
+        for name, words in table:
+            shown.add_row(Text(name), Text(words))  # Text: names may hold what rich reads as markup
+        Console().print(shown)
+        return
+    width = max(len(name) for name, _ in table)
+    print(title)
+    for name, words in table:
+        print(f"{name:<{width}}  {words}")
+
+
+def main() -> None:
+    """Print a run's short table."""
+    parser = argparse.ArgumentParser(description=main.__doc__)
+    parser.add_argument("--run", type=Path, required=True)
+    run = parser.parse_args().run
+    gate, registered = run / "gate.json", run / "registered.json"
+    table = rows(
+        run,
+        read_json(run / "metrics.json"),
+        read_json(run / "certificate.json"),
+        read_json(gate) if gate.exists() else None,
+        read_json(registered) if registered.exists() else None,
+    )
+    show(table, f"tierwise: run {run.name}", sys.stdout.isatty())
+
+
+if __name__ == "__main__":
+    run_stage(main)
