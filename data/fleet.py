@@ -13,8 +13,6 @@ import argparse
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
-import pyarrow
 import pyarrow.parquet
 import yaml
 
@@ -22,12 +20,13 @@ from tierwise.data.errors import run_stage
 from tierwise.data.files import replacing, write_bytes
 from tierwise.data.fleet_draw import Fleet, draw
 from tierwise.data.fleet_outcomes import Outcomes, outcomes
+from tierwise.data.fleet_params import FleetParams
 from tierwise.data.fleet_plan import Plan
 from tierwise.data.fleet_tiers import Tier
 from tierwise.data.fleet_traces import to_traces
-from tierwise.data.fleet_world import FleetParams, Truth, World, make_world, parts, truth
+from tierwise.data.fleet_world import Truth, World, make_world, parts, truth
 from tierwise.data.params import section
-from tierwise.data.schema import ARROW
+from tierwise.data.schema import ARROW, to_arrow
 
 __all__ = [
     "Fleet",
@@ -78,7 +77,7 @@ def write(run: Path, params_file: Path) -> Path:
     traces = to_traces(fleet, params.feedback, params.exploration, log_rng)
     write_bytes(run / TIERS, yaml.safe_dump(catalogue(world), sort_keys=False).encode())
     with replacing(run / TRACES) as part:
-        _write_table(traces, part)
+        pyarrow.parquet.write_table(to_arrow(traces, ARROW), part, compression="zstd")
     return run / TRACES
 
 
@@ -100,15 +99,6 @@ def _entry(tier: Tier) -> dict[str, object]:
         "procurement": "api",
         "vendor": tier.vendor,
     }
-
-
-def _write_table(traces: pd.DataFrame, path: Path) -> None:
-    """Write column by column: no pandas metadata, since that names versions."""
-    columns = {field.name: traces[field.name] for field in ARROW}
-    columns["ts"] = columns["ts"].dt.tz_convert(None)  # UTC without the zone, which ARROW puts back
-    arrays = [pyarrow.array(columns[f.name], type=f.type, from_pandas=True) for f in ARROW]
-    table = pyarrow.Table.from_arrays(arrays, schema=ARROW)
-    pyarrow.parquet.write_table(table, path, compression="zstd")
 
 
 def main() -> None:

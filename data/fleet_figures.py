@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 
 from tierwise.data.errors import run_stage
 from tierwise.data.fleet_draw import Fleet, draw
-from tierwise.data.fleet_world import FleetParams, World, make_world, parts
+from tierwise.data.fleet_params import FleetParams
+from tierwise.data.fleet_world import World, make_world, parts
 from tierwise.data.params import section
 
 Floats = NDArray[np.float64]

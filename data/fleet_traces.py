@@ -108,7 +108,8 @@ def _logged(fleet: Fleet, exploration: float, rng: np.random.Generator) -> pd.Da
     history = with_unknowns(pd.DataFrame(before), fleet.world.params.nulls, rng, HISTORY_NULLS)
     names = _names(fleet)
     first = _attempts(fleet, rows, served).assign(
-        **{name: history[name] for name in history},
+        previous_tier=history["previous_tier"],
+        previous_failed=history["previous_failed"],
         attempt=0,
         feedback_source="serve",
         policy_version=POLICY,

@@ -10,11 +10,11 @@ Hashes = NDArray[np.uint64]
 
 
 def hashes(*columns: pd.Series) -> Hashes:
-    """Hash rows of strings to 64 bits, the same on every machine.
+    """Hash rows to 64 bits, the same on every machine.
 
     Parameters
     ----------
-    *columns : Series of str, each of shape (n_rows,)
+    *columns : Series of str or uint64, each of shape (n_rows,)
         The parts of the key, none of them null.
 
     Returns
@@ -25,7 +25,8 @@ def hashes(*columns: pd.Series) -> Hashes:
     """
     mixed = np.full(len(columns[0]), 0x9E3779B97F4A7C15, dtype=np.uint64)
     for column in columns:
-        part = pd.util.hash_array(column.to_numpy(dtype=object), categorize=False)
+        cells = column.to_numpy()
+        part = pd.util.hash_array(cells, categorize=False)
         mixed = _mix(mixed ^ part)
     return mixed
 

@@ -31,10 +31,11 @@ class StepIds:
             return named
         rows = frame.iloc[open_rows]
         attempt = rows["attempt"].astype(PANDAS[TEXT])
-        keys = hashes(rows["trace_id"], rows["text"], attempt, rows["tier"])
+        texts = hashes(rows["text"])  # the one long column: once
+        keys = hashes(rows["trace_id"], pd.Series(texts), attempt, rows["tier"])
         repeats = self._seen.add(keys)
         names = []
-        for key, text, repeat in zip(keys, hashes(rows["text"]), repeats, strict=True):
+        for key, text, repeat in zip(keys, texts, repeats, strict=True):
             self._again[int(key)] += int(repeat)
             names.append(f"{text:016x}" + (f".{self._again[int(key)]}" if repeat else ""))
             if not repeat:

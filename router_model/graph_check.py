@@ -14,16 +14,18 @@ MAX_BYTES = 64 << 20
 OPSETS = {"": 21, "ai.onnx.ml": 3}
 IR_VERSION = 10
 _STANDARD = """
-    Abs Add And ArgMax BitwiseAnd BitwiseOr Cast Clip Compress Concat CumSum Div Equal Exp Gather
-    GatherElements Gemm Greater GreaterOrEqual Identity IsNaN Less LessOrEqual Log MatMul
-    MatMulInteger Max Min Mul Neg Not Or Pad ReduceMax ReduceMean ReduceMin ReduceSum Relu Reshape
-    Sigmoid Slice Softmax Split Sqrt Squeeze Sub Sum Tanh TopK Transpose Unsqueeze Where
+    Add And ArgMax BitwiseAnd BitwiseOr Cast Clip Compress Concat CumSum Equal Gather
+    GatherElements Gemm Greater GreaterOrEqual IsNaN Less MatMul Max Mul Not Pad ReduceMean
+    ReduceSum Reshape Slice Split Sub Sum TopK Where
 """
 ALLOWED = frozenset(
     {("ai.onnx.ml", "TreeEnsembleRegressor"), *(("", op) for op in _STANDARD.split())}
 )
-"""(domain, operator) pairs. None makes a tensor of a size that stands in it as a number but Pad,
-whose paddings are checked: a file of 200 bytes must not ask for gigabytes."""
+"""(domain, operator) pairs: what the exporter emits, no more.
+
+A file of 200 bytes must not ask for gigabytes: none makes a tensor of a size that stands in the
+file as a number but Pad, whose paddings are checked.
+"""
 _MAX_PADDING = 1
 _ITEM_BYTES = {1: 4, 2: 1, 3: 1, 6: 4, 7: 8, 9: 1, 11: 8, 12: 4, 13: 8}  # by TensorProto.DataType
 

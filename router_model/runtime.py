@@ -62,8 +62,9 @@ class PolicyGraph:
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = options.inter_op_num_threads = 1
         options.log_severity_level = _ERRORS_ONLY
-        options.enable_mem_pattern = False  # it keeps a plan for every length of text ever seen
-        options.enable_cpu_mem_arena = False  # it would keep what the longest text once needed
+        # An arena would keep what the longest text once needed. Memory patterns stay on: they save
+        # a tenth of the time and keep about 3 KB for every length of text, at most 4,098 of them.
+        options.enable_cpu_mem_arena = False
         session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
         inputs = {one.name: one for one in session.get_inputs()}
         if {name: one.type for name, one in inputs.items()} != _INPUTS:

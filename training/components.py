@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 Floats = NDArray[np.float64]
 
 MOST_CONTRASTS = 5
+LEAST_COMPLETE = 0.3  # share of steps known for every tier, below which contrasts are too few
 
 
 def fit_basis(rest: Floats, quality: Floats, cost: Floats) -> Floats:
@@ -20,8 +21,8 @@ def fit_basis(rest: Floats, quality: Floats, cost: Floats) -> Floats:
     Between two neighbors on the hull of the constant policies, what routing can gain is in
     proportion to the cost between them, so their contrasts come first, the widest gap foremost.
     The rest are principal components of what is left, so that many tiers share what they have in
-    common. Where some outcomes are unknown (one tier a step) contrasts cannot be formed, and the
-    basis is the tiers themselves.
+    common. Contrasts are learned from the steps that are known for every tier; where those are few
+    (logs of one tier a step), the basis is the tiers themselves.
 
     Parameters
     ----------
@@ -31,8 +32,10 @@ def fit_basis(rest: Floats, quality: Floats, cost: Floats) -> Floats:
         Means of the tiers.
     """
     n_tiers = rest.shape[1]
-    if np.isnan(rest).any():
+    complete = ~np.isnan(rest).any(axis=1)
+    if complete.mean() < LEAST_COMPLETE:
         return np.eye(n_tiers)
+    rest = rest[complete]
     vectors = [np.full(n_tiers, 1 / np.sqrt(n_tiers))]
     hull = upper_hull(cost, quality)
     pairs = sorted(zip(hull[:-1], hull[1:], strict=True), key=lambda p: cost[p[0]] - cost[p[1]])

@@ -23,7 +23,7 @@ from tierwise.training.members import (
     tables_out_of_fold,
 )
 from tierwise.training.pack import pack_rows
-from tierwise.training.stack import fit_weights, squared_error
+from tierwise.training.stack import confidence, fit_weights, squared_error
 
 Floats = NDArray[np.float64]
 Floats32 = NDArray[np.float32]
@@ -119,9 +119,14 @@ def fit_quality(
     picked = [_best_alpha(said.ridge[..., g], target[:, g]) for g in groups]
     members = [_pick(said.ridge, picked, groups), said.trees, said.knn]
     weights = np.zeros((len(members), basis.shape[1]))
+    believed: list[float] = []
     for group in groups:
-        found = fit_weights([m[:, group] for m in members], target[:, group])
-        weights[:, group] = np.where(found < LEAST_WEIGHT, 0.0, found)[:, None]
+        said_here = [m[:, group] for m in members]
+        found = fit_weights(said_here, target[:, group])
+        found = np.where(found < LEAST_WEIGHT, 0.0, found)
+        together = np.sum([m * w for m, w in zip(said_here, found, strict=True)], axis=0)
+        believed.append(confidence(together, target[:, group]))
+        weights[:, group] = (believed[-1] * found)[:, None]
     total = np.sum([m * w for m, w in zip(members, weights, strict=True)], axis=0)
     alphas = [params.alphas[p] for p in picked]
     model = fit_members(data, prior, basis, groups, alphas, weights, params, rng)
@@ -137,6 +142,7 @@ def fit_quality(
         notes={
             "prior": prior,
             "alpha": alphas,
+            "confidence": believed,
             "weights": {n: w.tolist() for n, w in zip(MEMBERS, weights, strict=True)},
             "members": list(MEMBERS),
         },

@@ -1,0 +1,70 @@
+# Everything runs in .venv, made on first use. `make help` lists the targets.
+SHELL := /bin/bash
+PYTHON ?= python3
+SHARE ?= 1
+SECONDS ?= 60
+STAMP := .venv/.installed
+
+export PATH := $(CURDIR)/.venv/bin:$(PATH)
+export TRACES TIERS MAP
+# One thread and one hash seed: the same input gives the same bytes.
+export OMP_NUM_THREADS := 1
+export OPENBLAS_NUM_THREADS := 1
+export MKL_NUM_THREADS := 1
+export PYTHONHASHSEED := 0
+# Nothing is reported to anyone.
+export DVC_NO_ANALYTICS := 1
+export DO_NOT_TRACK := true
+export MLFLOW_DISABLE_TELEMETRY := true
+
+.PHONY: help install repro test lint guarantees fuzz ui clean
+.DEFAULT_GOAL := help
+
+help:
+	@echo 'make repro                                the pipeline on the simulated fleet'
+	@echo 'make repro TRACES=path                    the pipeline on your traces, a run of its own'
+	@echo '  [TIERS=tiers.yaml] [MAP=text=prompt]    with a tier catalogue, with other column names'
+	@echo 'make test                                 the test suite'
+	@echo 'make lint                                 ruff and mypy'
+	@echo 'make guarantees [SHARE=0.1]               how often the promises hold, on worlds of known truth'
+	@echo 'make fuzz [SECONDS=60]                    random input against readers and loaders'
+	@echo 'make ui                                   the MLflow server, on this machine only'
+	@echo 'make clean                                remove what runs and tools wrote; .venv stays'
+
+install: $(STAMP)
+
+# torch comes first and with the pip that venv brings, so that a pip configuration which pins a
+# CPU build is honored; after that the newest pip resolves the rest.
+$(STAMP): pyproject.toml
+	test -x .venv/bin/python || $(PYTHON) -m venv .venv
+	.venv/bin/python -m pip install --quiet 'torch==2.13.0'
+	.venv/bin/python -m pip install --quiet --upgrade pip
+	.venv/bin/python -m pip install --quiet --editable '.[train,dev]'
+	touch $(STAMP)
+
+repro: $(STAMP)
+	@python -m tierwise.data.runs --traces "$$TRACES" --tiers "$$TIERS" --map "$$MAP"
+
+test: $(STAMP)
+	python -m pytest
+
+lint: $(STAMP)
+	ruff check .
+	ruff format --check .
+	mypy
+
+guarantees: $(STAMP)
+	mkdir -p artifacts
+	python tests/guarantees/run.py --share $(SHARE) --json artifacts/guarantees.json
+
+fuzz: $(STAMP)
+	python tests/faults/fuzz.py --seconds $(SECONDS)
+
+ui: $(STAMP)
+	MLFLOW_SERVER_ENABLE_JOB_EXECUTION=false LITELLM_LOCAL_MODEL_COST_MAP=True \
+	mlflow server --workers 1 --host 127.0.0.1 --port 5000 \
+	  --backend-store-uri sqlite:///artifacts/mlflow.db
+
+clean:
+	rm -rf artifacts runs build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .dvc/tmp .dvc/cache
+	find . -path ./.venv -prune -o -name __pycache__ -type d -prune -exec rm -rf {} +
