@@ -62,9 +62,9 @@ def spend(calls: pd.DataFrame, tiers: Sequence[str] | None = None) -> dict[str, 
         calls, unknown_costs (counts), cost_usd (total of known costs), by_role {role: {tier:
         {calls, cost_usd, share, quality}}}, flags and lines (words for people).
     """
-    role = calls["role"].astype(object)  # a column of nulls alone may have any type
-    known = role.notna() & (role.astype(str) != "")
-    calls = calls.assign(role=role.where(known, UNKNOWN).astype(str))
+    names = calls["role"].astype(object)  # a column of nulls alone may have any type
+    known = names.notna() & (names.astype(str) != "")
+    calls = calls.assign(role=names.where(known, UNKNOWN).astype(str))
     calls["tier"] = calls["tier"].astype(str)
     for name in ("cost_usd", "quality"):
         calls[name] = pd.to_numeric(calls[name], errors="coerce").astype("float64")

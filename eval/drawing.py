@@ -74,6 +74,14 @@ class Frame:
         )
 
 
+def together(places: Mapping[str, tuple[float, float]]) -> dict[str, tuple[float, float]]:
+    """Return points of (nearly) equal place as one, with their names behind each other."""
+    found: dict[tuple[str, str], tuple[list[str], tuple[float, float]]] = {}
+    for name, (x, y) in places.items():
+        found.setdefault((f"{x:.2g}", f"{y:.2g}"), ([], (x, y)))[0].append(name)
+    return {", ".join(names): place for names, place in found.values()}
+
+
 def cost_quality(
     points: Mapping[str, tuple[Floats, Floats]],
     tiers: Mapping[str, tuple[float, float]],
@@ -101,7 +109,7 @@ def cost_quality(
     parts = [frame.axes("mean cost, USD a step", "mean quality")]
     for name, (x, y) in lines.items():
         parts.append(frame.line(x.tolist(), y.tolist(), kinds[name]))
-    for name, (cost, quality) in tiers.items():
+    for name, (cost, quality) in together(tiers).items():
         parts.append(frame.dot(cost, quality, "tier", f"{name}: {cost:.3g} USD, {quality:.3f}", 4))
         px, py = frame.at(cost, quality)
         anchor = "end" if px > frame.width / 2 else "start"
@@ -118,7 +126,7 @@ def bars(mix: Mapping[str, float]) -> str:
     """Return a bar of shares; tiers run from pale (cheap) to full color (dear)."""
     top = max(len(mix) - 1, 1)
     return (
-        '<div class="bar">'
+        '<div class="mix">'
         + "".join(
             f'<i style="width:{100 * share:.2f}%;opacity:{0.25 + 0.75 * index / top:.2f}" '
             f'title="{escape(tier)} {share:.1%}"></i>'

@@ -48,8 +48,8 @@ svg .spot { fill: var(--accent); stroke: var(--card); stroke-width: 2; }
 svg .tier { fill: var(--soft); }
 svg .bar { fill: var(--accent); }
 .small { display: grid; grid-template-columns: repeat(auto-fit, minmax(12rem, 1fr)); gap: .75rem; }
-.bar { display: flex; height: 1rem; min-width: 10rem; border-radius: .25rem; overflow: hidden; }
-.bar i { background: var(--accent); display: block; }
+.mix { display: flex; height: 1rem; min-width: 10rem; border-radius: .25rem; overflow: hidden; }
+.mix i { background: var(--accent); display: block; }
 </style>
 </head>
 <body>

@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 
 from tierwise.data.files import replacing, write_bytes
 from tierwise.eval.calibration import Bin
+from tierwise.eval.drawing import together
 from tierwise.eval.judge import Points
 
 LINES = ("router", "task mean", "nearest texts", "oracle")
@@ -85,6 +86,11 @@ def curve_rows(
     return [*rows, (served[0], served[1], "served")]
 
 
+def _plain(name: str) -> str:
+    """Return a name that matplotlib takes as it is: dollars would start a formula."""
+    return name.replace("$", r"\$")
+
+
 def _curve(
     points: Mapping[str, Points],
     served: tuple[float, float],
@@ -95,9 +101,19 @@ def _curve(
     for name in LINES:
         if name in points:
             axes.plot(*points[name], label=name, linewidth=2 if name == "router" else 1)
-    for name, one in fixed.items():
-        axes.plot(one["cost_usd"], one["quality"], "x", color="gray")
-        axes.annotate(name, (one["cost_usd"], one["quality"]), fontsize=6, color="gray")
+    places = {name: (one["cost_usd"], one["quality"]) for name, one in fixed.items()}
+    dearest = max((cost for cost, _ in places.values()), default=0.0)
+    for name, place in together(places).items():
+        axes.plot(*place, "x", color="gray")
+        side = "right" if place[0] > dearest / 2 else "left"
+        shift = (-4 if side == "right" else 4, -9)
+        label: dict[str, Any] = {
+            "fontsize": 6,
+            "color": "gray",
+            "ha": side,
+            "textcoords": "offset points",
+        }
+        axes.annotate(_plain(name), place, xytext=shift, **label)
     axes.plot(*served, "o", color="black", label="served")
     axes.set(xlabel="mean cost, USD a step", ylabel="mean quality")
     axes.legend(fontsize=7)
@@ -109,7 +125,9 @@ def _calibration(bins: Mapping[str, Sequence[Bin]]) -> Figure:
     axes = figure.subplots()
     axes.plot([0, 1], [0, 1], color="gray", linewidth=0.5)
     for tier, ones in bins.items():
-        axes.plot([b.estimate for b in ones], [b.outcome for b in ones], "o-", label=tier, ms=3)
+        axes.plot(
+            [b.estimate for b in ones], [b.outcome for b in ones], "o-", label=_plain(tier), ms=3
+        )
     axes.set(xlabel="expected quality", ylabel="true quality", xlim=(0, 1), ylim=(0, 1))
     axes.legend(fontsize=7)
     return figure
@@ -121,7 +139,7 @@ def _mix(mix: Mapping[str, Mapping[str, float]]) -> Figure:
     names, left = list(mix)[::-1], [0.0] * len(mix)
     for tier in next(iter(mix.values()), {}):
         share = [mix[name][tier] for name in names]
-        axes.barh(names, share, left=left, label=tier)
+        axes.barh([_plain(name) for name in names], share, left=left, label=_plain(tier))
         left = [a + b for a, b in zip(left, share, strict=True)]
     axes.set(xlabel="share of steps", xlim=(0, 1))
     axes.legend(fontsize=7, loc="lower right")

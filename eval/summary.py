@@ -83,6 +83,17 @@ def _measured(metrics: Mapping[str, Any]) -> list[Row]:
         one = metrics["controls"][name]
         saved, kept = percent(one["cost_saved"]), percent(one["quality_kept"])
         found.append((f"  {name}", f"saves {saved}, keeps {kept}"))
+    return [*found, *_at_policy_cost(metrics)]
+
+
+def _at_policy_cost(metrics: Mapping[str, Any]) -> list[Row]:
+    """Return what learned controls keep at the policy's cost, their point picked on test."""
+    policy, found = metrics["policy"], []
+    for name in ("task mean", "nearest texts"):
+        quality = metrics["curves"][name]["quality_at_policy_cost"]
+        if quality is not None and policy["reference_quality"]:
+            kept = percent(quality / policy["reference_quality"])
+            found.append((f"  {name}", f"keeps {kept} at the policy's cost"))
     return found
 
 
@@ -98,7 +109,7 @@ def show(table: list[Row], title: str, terminal: bool) -> None:
             shown.add_row(Text(name), Text(words))  # Text: names may hold what rich reads as markup
         Console().print(shown)
         return
-    width = max(len(name) for name, _ in table)
+    width = min(32, max(len(name) for name, _ in table))
     print(title)
     for name, words in table:
         print(f"{name:<{width}}  {words}")

@@ -1,1 +1,7 @@
 """How gateways use a policy: load, decide, fall back."""
+
+from tierwise.router_model.bundle import BundleError
+from tierwise.serve.decision import Decision
+from tierwise.serve.router import Router
+
+__all__ = ["BundleError", "Decision", "Router"]
