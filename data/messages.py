@@ -61,6 +61,8 @@ def cap(text: bytes) -> bytes:
 
 def _role(message: Any) -> str:
     role = message.get("role") if isinstance(message, Mapping) else None
+    if not isinstance(role, str):
+        return "ask"
     if role in _ASSISTANT:
         return "assistant"
     return "system" if role in _SYSTEM else "ask"

@@ -37,7 +37,9 @@ def section(path: Path, name: str, kind: type[T]) -> T:
         raise BadInput(f"no file {path}", "params.yaml", "run in the project's folder") from None
     except yaml.YAMLError as error:
         raise BadInput(f"{path} is not YAML ({error})", "a mapping", "mend the file") from None
-    values = content.get(name) or {}
+    values = (content.get(name) or {}) if isinstance(content, dict) else None
+    if not isinstance(values, dict):
+        raise BadInput(f"section {name} of {path} is no mapping", "key: value lines", "mend the file")
     fields = {field.name: field for field in dataclasses.fields(kind)}  # type: ignore[arg-type]
     for key, value in values.items():
         if key not in fields:

@@ -143,9 +143,10 @@ def _parquet(stream: IO[bytes], name: str) -> Iterator[Batch]:
         n_rows = int(min(BATCH_ROWS, max(BATCH_BYTES // wide, 1)))
         first = 1
         if not file.metadata.num_rows:  # its columns are still worth a look
-            yield Batch(name, [], file.schema_arrow.empty_table().to_pandas(), [])
+            yield Batch(name, [], file.schema_arrow.remove_metadata().empty_table().to_pandas(), [])
         for batch in file.iter_batches(batch_size=n_rows):
-            frame = batch.to_pandas(types_mapper=_EXACT.get)
+            plain = batch.replace_schema_metadata()  # pandas fails on damaged notes of its own
+            frame = plain.to_pandas(types_mapper=_EXACT.get)
             yield Batch(name, list(range(first, first + len(frame))), frame, [])
             first += len(frame)
 

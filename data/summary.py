@@ -183,6 +183,8 @@ def _refuse_useless(
     source: str, rows: pd.DataFrame, n_steps: int, min_steps: int, catalogue: Catalogue
 ) -> None:
     present = rows["tier"].unique()
+    if not len(present):
+        raise BadInput(f"every row of {source} is a reject", "rows to keep", "mend the rows")
     if len(present) < 2:
         name = catalogue.names[present[0]]
         raise BadInput(

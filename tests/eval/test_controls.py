@@ -8,14 +8,9 @@ import numpy as np
 import pytest
 
 from tierwise.data.errors import BadInput
+from tierwise.data.role_table import RoleTable, position, read_role_table
 from tierwise.eval.controls import always, at_random, best_mixture, nearest_texts, task_mean
-from tierwise.eval.role_table import (
-    RoleTable,
-    position,
-    read_role_table,
-    serve_by_role,
-    serve_by_rule,
-)
+from tierwise.eval.role_table import serve_by_role, serve_by_rule
 
 UNKNOWN = np.array([np.nan])
 

@@ -204,20 +204,24 @@ def targets(folder: Path) -> dict[str, Target]:
     }
 
 
-def run(name: str, target: Target, number: int) -> bool:
-    """Run some examples of a target; print a crash and return False."""
-    limited = settings(
+def limited(target: Target) -> Target:
+    """Bound a target to some examples a turn; hypothesis takes settings once only."""
+    return settings(
         max_examples=EXAMPLES,
         deadline=None,
         database=None,
         phases=[Phase.generate, Phase.shrink],
         suppress_health_check=list(HealthCheck),
         verbosity=Verbosity.normal,
-    )
+    )(target)
+
+
+def run(name: str, target: Target, number: int) -> bool:
+    """Run some examples of a target; print a crash and return False."""
     said = io.StringIO()
     try:
         with contextlib.redirect_stdout(said):
-            seed(number)(limited(target))()
+            seed(number)(target)()
     except Exception:
         print(f"CRASH in {name}, seed {number}", said.getvalue(), file=sys.stderr)
         traceback.print_exc()
@@ -235,7 +239,7 @@ def main() -> None:
     end = time.monotonic() + options.seconds
     turns = 0
     with tempfile.TemporaryDirectory() as folder:
-        every = targets(Path(folder))
+        every = {name: limited(target) for name, target in targets(Path(folder)).items()}
         sound = dict(every)
         while sound and time.monotonic() < end:
             for name, target in list(sound.items()):
