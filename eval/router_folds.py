@@ -31,6 +31,7 @@ from tierwise.features.table import step_table
 from tierwise.router_model.graph import build_graph, serialize
 from tierwise.router_model.rule import choose, fit_path
 from tierwise.router_model.runtime import PolicyGraph
+from tierwise.router_model.spec import PolicySpec
 from tierwise.training.fit import FitParams, fit, reference_tier
 
 POINTS = 400  # of the swept path: finer than what ships, as the controls are swept finely too
@@ -51,6 +52,24 @@ class Judged:
     router: float
     task_mean: float
     saved: dict[str, float]
+
+
+@dataclass(frozen=True)
+class Held:
+    """A fold that was held out, and what the policy of the other folds says of it.
+
+    Attributes
+    ----------
+    steps : StepTable
+    quality, total_cost : ndarray of shape (n_steps, n_tiers)
+        The exported graph's, from ONNX Runtime; 0..1 and USD.
+    spec : PolicySpec
+    """
+
+    steps: StepTable
+    quality: Floats
+    total_cost: Floats
+    spec: PolicySpec
 
 
 @dataclass(frozen=True)
@@ -80,14 +99,16 @@ def read_table(path: Path) -> Table:
     known = traces.dropna(subset=["quality", "cost_usd"]).groupby("step")["tier"].nunique()
     traces = traces[traces["step"].isin(known.index[known == len(tiers)])]
     if traces.empty:
-        raise BadInput(f"no step of {path} has every tier's outcome", "full feedback", "use another")
+        raise BadInput(
+            f"no step of {path} has every tier's outcome", "full feedback", "use another"
+        )
     split = traces.drop_duplicates("step").sort_values("step")[["step", "trace_id", "group"]]
     ids, groups = (np.array(split[c].to_list(), np.str_) for c in ("trace_id", "group"))
     return Table(traces, split.assign(unit=units(ids, groups)), tiers)
 
 
-def held_out(table: Table, fold: NDArray[np.int64], k: int) -> tuple[StepTable, Floats, Floats]:
-    """Fit on the other folds; return fold k with the graph's quality and total cost."""
+def held_out(table: Table, fold: NDArray[np.int64], k: int) -> Held:
+    """Fit on all folds but `k`, export, and let the graph speak on fold `k`."""
     split = table.split.assign(part=np.where(fold == k, "test", "learn"))
     steps, columns = step_table(
         table.traces, split[["step", "unit", "part"]], table.tiers, "full", ContextParams()
@@ -99,7 +120,14 @@ def held_out(table: Table, fold: NDArray[np.int64], k: int) -> tuple[StepTable, 
     test = steps.of_part(TEST)
     graph = PolicyGraph(serialize(build_graph(fitted.model, fitted.spec)))
     said = graph.estimates(test.text, test.context)
-    return test, said.quality.astype(np.float64), said.total_cost.astype(np.float64)
+    quality, total_cost = (np.asarray(x, np.float64) for x in (said.quality, said.total_cost))
+    return Held(test, quality, total_cost, fitted.spec)
+
+
+def deal(table: Table, n_folds: int, seed: int) -> NDArray[np.int64]:
+    """Return the fold of each step; a split unit is never cut."""
+    unit = np.array(table.split["unit"].to_list(), np.str_)
+    return folds(unit, n_folds, np.random.default_rng(seed))
 
 
 def judge(table: Table, n_folds: int, seed: int) -> Judged:
@@ -112,42 +140,37 @@ def judge(table: Table, n_folds: int, seed: int) -> Judged:
     seed : int
         Of the folds, which never cut a split unit.
     """
-    rng = np.random.default_rng(seed)
-    fold = folds(np.array(table.split["unit"].to_list(), np.str_), n_folds, rng)
+    fold = deal(table, n_folds, seed)
     parts = [held_out(table, fold, k) for k in range(n_folds)]
-    quality = np.concatenate([test.quality for test, _, _ in parts])
-    cost = np.concatenate([test.cost for test, _, _ in parts])
-    said = np.concatenate([q for _, q, _ in parts]).astype(np.float32)
-    relative = np.concatenate([c for _, _, c in parts])
+    quality = np.concatenate([part.steps.quality for part in parts])
+    cost = np.concatenate([part.steps.cost for part in parts])
+    said = np.concatenate([part.quality for part in parts]).astype(np.float32)
+    relative = np.concatenate([part.total_cost for part in parts])
     reference = reference_tier(quality)
     relative = (relative / cost[:, reference].mean()).astype(np.float32)
     path = fit_path(said, relative, reference, POINTS)
     points = curve(choose(said, relative, reference, path), quality, cost)
     return Judged(
         router=routing_gain(*points, quality, cost),
-        task_mean=_task_mean_gain(table, fold, n_folds, quality, cost, parts),
+        task_mean=_task_mean_gain(table, parts),
         saved={f"{100 * r:.0f}": saved_at(points, quality, cost, r) for r in (1.0, 0.98, 0.95)},
     )
 
 
-def _task_mean_gain(
-    table: Table,
-    fold: NDArray[np.int64],
-    n_folds: int,
-    quality: Floats,
-    cost: Floats,
-    parts: list[tuple[StepTable, Floats, Floats]],
-) -> float:
+def _task_mean_gain(table: Table, parts: list[Held]) -> float:
     """Return the control's gain on the same folds: quality and cost by the mean of the task."""
     one = table.traces.drop_duplicates("step").set_index("step")["task_type"].fillna("")
-    task = [np.array(one.loc[test.step].to_list(), np.str_) for test, _, _ in parts]
-    quality_hat, cost_hat = [], []
-    for k in range(n_folds):
-        seen = np.concatenate([task[j] for j in range(n_folds) if j != k])
-        for hats, of in ((quality_hat, "quality"), (cost_hat, "cost")):
-            known = [getattr(parts[j][0], of) for j in range(n_folds) if j != k]
-            hats.append(task_mean(seen, np.concatenate(known), task[k]))
-    swept = sweep(np.concatenate(quality_hat), np.concatenate(cost_hat))
+    task = [np.array(one.loc[part.steps.step].to_list(), np.str_) for part in parts]
+    hats: dict[str, list[Floats]] = {"quality": [], "cost": []}
+    for k in range(len(parts)):
+        others = [j for j in range(len(parts)) if j != k]
+        seen = np.concatenate([task[j] for j in others])
+        for of, hat in hats.items():
+            known = np.concatenate([getattr(parts[j].steps, of) for j in others])
+            hat.append(task_mean(seen, known, task[k]))
+    swept = sweep(np.concatenate(hats["quality"]), np.concatenate(hats["cost"]))
+    quality = np.concatenate([part.steps.quality for part in parts])
+    cost = np.concatenate([part.steps.cost for part in parts])
     return float(routing_gain(*curve(swept, quality, cost), quality, cost))
 
 

@@ -62,7 +62,12 @@ def example_contexts(spec: PolicySpec) -> NDArray[np.float32]:
 
 
 def build(
-    run: Path, spec: PolicySpec, graph: bytes, catalogue: Catalogue, params: BundleParams
+    run: Path,
+    spec: PolicySpec,
+    graph: bytes,
+    catalogue: Catalogue,
+    params: BundleParams,
+    params_sha256: str,
 ) -> tuple[bytes, Manifest]:
     """Return the graph with its floors and its manifest.
 
@@ -75,6 +80,8 @@ def build(
         With an empty floor table.
     catalogue : Catalogue
     params : BundleParams
+    params_sha256 : str
+        Digest of the parameters' file.
 
     Raises
     ------
@@ -100,7 +107,7 @@ def build(
         promise=NO_PROMISE if spec.fixed_tier else certificate["promise"],
         measured=_measured(read_json(run / "metrics.json")),
         table_sha256=_digest(run / "traces.parquet"),
-        params_sha256=_digest(Path("params.yaml")),
+        params_sha256=params_sha256,
     )
     return graph, manifest
 
@@ -131,7 +138,9 @@ def main() -> None:
     spec = PolicySpec.from_dict(read_json(args.run / "spec.json"))
     catalogue = Catalogue.from_dict(read_json(args.run / "tiers.json"))
     plain = (args.run / "graph.onnx").read_bytes()
-    graph, manifest = build(args.run, spec, plain, catalogue, params)
+    graph, manifest = build(
+        args.run, spec, plain, catalogue, params, _digest(args.params)
+    )
     texts = [text.encode() for text in EXAMPLES]
     golden = make_golden(PolicyGraph(graph), texts, example_contexts(spec))
     write_bundle(args.run / "policy", graph, manifest, golden)

@@ -12,7 +12,8 @@ from onnx import TensorProto, helper, numpy_helper
 from tierwise.features.nodes import Nodes
 from tierwise.features.tokens import add_token_nodes
 from tierwise.router_model import layout
-from tierwise.router_model.model import Model, Neighbors, Trees
+from tierwise.router_model.graph_members import add_cost, add_neighbors, add_text, add_trees
+from tierwise.router_model.model import Model
 from tierwise.router_model.spec import PolicySpec
 
 OPSET = 21
@@ -74,20 +75,20 @@ def build_graph(model: Model, spec: PolicySpec) -> onnx.ModelProto:
     add_token_nodes(g, "text", spec.bits)
     g.nodes[-1].output[0] = "ids"
     if spec.fixed_tier:
-        cost, total = _cost(g, model, known, base)
+        cost, total = add_cost(g, model, known, base.cost, base.retry)
         unknown = g.const(np.full((1, model.n_tiers), np.nan), np.float32)
         nothing = _Estimated(unknown, cost, total, g.const([[0]], np.float32))
         _decide(g, model, spec, base, nothing, base.quality)
         return _model(g, spec)
-    ridge, vector, seen = _text(g, model, "ids")
+    ridge, vector, seen = add_text(g, model, "ids")
     parts = [base.quality, ridge]
     if model.trees is not None:
-        parts.append(_trees(g, model.trees, known, vector))
+        parts.append(add_trees(g, model.trees, g.add("Concat", known, vector, axis=1)))
     if model.neighbors is not None:
-        parts.append(_neighbors(g, model.neighbors, vector))
+        parts.append(add_neighbors(g, model.neighbors, vector))
     unit = (g.const(0, np.float32), g.const(1, np.float32))
     quality = g.add("Clip", g.add("Sum", *parts), *unit)
-    cost, total = _cost(g, model, known, base)
+    cost, total = add_cost(g, model, known, base.cost, base.retry)
     said = _Estimated(quality, cost, total, g.add("Sub", unit[1], seen))
     _decide(g, model, spec, base, said)
     return _model(g, spec)
@@ -114,7 +115,8 @@ def set_floors(graph: bytes, floors: FloorTable) -> bytes:
 
 def serialize(proto: onnx.ModelProto) -> bytes:
     """Return the same bytes for the same graph."""
-    return proto.SerializeToString(deterministic=True)
+    content: bytes = proto.SerializeToString(deterministic=True)
+    return content
 
 
 @dataclass(frozen=True)
@@ -157,64 +159,6 @@ def _look_up(g: Nodes, model: Model, spec: PolicySpec, known: str) -> _Base:
     return _Base(*g.add_many("Split", [row, sizes], 6, axis=1))
 
 
-def _text(g: Nodes, model: Model, ids: str) -> tuple[str, str, str]:
-    rows = g.add("Gather", g.const(model.rows, np.int8, "rows"), ids)
-    # Sums of up to 8,193 bytes stay below 2 ** 24: exact in float32 whatever the order.
-    mean = g.add(
-        "ReduceMean", g.add("Cast", rows, to=TensorProto.FLOAT), g.const([0], np.int64), keepdims=1
-    )
-    text = g.add("Mul", mean, g.const(model.scale, np.float32))
-    sizes = g.const([model.n_tiers, model.n_dims, 1], np.int64)
-    ridge, vector, seen = g.add_many("Split", [text, sizes], 3, axis=1)
-    return ridge, vector, seen
-
-
-def _trees(g: Nodes, trees: Trees, known: str, vector: str) -> str:
-    inputs = g.add("Concat", known, vector, axis=1)
-    first = np.searchsorted(trees.tree, trees.tree)  # where a node's tree begins
-    place = np.arange(len(trees.tree)) - first
-    leaf = trees.feature < 0
-    components = len(trees.mixing)
-    said = g.add(
-        "TreeEnsembleRegressor",
-        inputs,
-        domain="ai.onnx.ml",
-        n_targets=components,
-        aggregate_function="SUM",
-        post_transform="NONE",
-        nodes_treeids=trees.tree.tolist(),
-        nodes_nodeids=place.tolist(),
-        nodes_featureids=np.where(leaf, 0, trees.feature).tolist(),
-        nodes_modes=["LEAF" if is_leaf else "BRANCH_LEQ" for is_leaf in leaf],
-        nodes_values=np.where(leaf, 0, trees.threshold).astype(float).tolist(),
-        nodes_truenodeids=np.where(leaf, 0, trees.left - first).tolist(),
-        nodes_falsenodeids=np.where(leaf, 0, trees.right - first).tolist(),
-        target_treeids=trees.tree[leaf].tolist(),
-        target_nodeids=place[leaf].tolist(),
-        target_ids=trees.target[trees.tree[leaf]].tolist(),
-        target_weights=trees.value[leaf].astype(float).tolist(),
-    )
-    return g.add("MatMul", said, g.const(trees.mixing, np.float32))
-
-
-def _neighbors(g: Nodes, stored: Neighbors, vector: str) -> str:
-    similarity = g.add("MatMul", vector, g.const(stored.vectors.T, np.float32))
-    _, nearest = g.add_many("TopK", [similarity, g.const([stored.k], np.int64)], 2, axis=1)
-    values = g.add("Gather", g.const(stored.values, np.float32), nearest)
-    return g.add("ReduceMean", values, g.const([1], np.int64), keepdims=0)
-
-
-def _cost(g: Nodes, model: Model, known: str, base: _Base) -> tuple[str, str]:
-    slope = np.zeros((len(model.fill), model.n_tiers), np.float32)
-    slope[2:4] = model.cost_slope
-    cost = g.add("Gemm", known, g.const(slope, np.float32), base.cost)
-    cost = g.add("Max", cost, g.const(model.least_cost, np.float32))
-    if np.array_equal(model.retry, np.broadcast_to(np.eye(model.n_tiers), model.retry.shape)):
-        return cost, cost
-    square = g.const([model.n_tiers, model.n_tiers], np.int64)
-    return cost, g.add("MatMul", cost, g.add("Reshape", base.retry, square))
-
-
 def _point(g: Nodes, spec: PolicySpec, base: _Base) -> tuple[str, str, str, str]:
     """Find how far the floor lets the policy go; row 0 of the table stands for "not at all"."""
     k = len(spec.tiers)
@@ -229,7 +173,9 @@ def _point(g: Nodes, spec: PolicySpec, base: _Base) -> tuple[str, str, str, str]
     learned = np.where(point > 0, layout.reason("floor"), layout.reason("not_certified"))
     rows[:, 2 * k + 1] = layout.reason("fixed_role") if spec.fixed_tier else learned
     row = g.add("Gather", g.const(rows, np.float32), count)
-    bonus, weight, at, reason = g.add_many("Split", [row, g.const([k, k, 1, 1], np.int64)], 4, axis=1)
+    bonus, weight, at, reason = g.add_many(
+        "Split", [row, g.const([k, k, 1, 1], np.int64)], 4, axis=1
+    )
     return bonus, weight, at, reason
 
 
@@ -265,7 +211,9 @@ def _decide(
     n_tiers = len(spec.tiers)
     served = g.add("Where", none, g.const(n_tiers, np.int64), chosen)
     rungs = [[k, spec.ladder[k], model.checked[k], 0] for k in range(n_tiers)] + [[-1, -1, 0, 0]]
-    row = g.add("Gather", g.const(rungs, np.float32), g.add("Reshape", served, g.const([1], np.int64)))
+    row = g.add(
+        "Gather", g.const(rungs, np.float32), g.add("Reshape", served, g.const([1], np.int64))
+    )
     tier, rest = g.add_many("Split", [row, g.const([1, 3], np.int64)], 2, axis=1)
     lead = g.add("Sub", first, second)
     g.add(
@@ -288,7 +236,7 @@ def _code(g: Nodes, name: str) -> str:
 
 def _model(g: Nodes, spec: PolicySpec) -> onnx.ModelProto:
     k = len(spec.tiers)
-    kinds = {
+    kinds: dict[str, tuple[int, list[str | int]]] = {
         "text": (TensorProto.UINT8, ["bytes"]),
         "context": (TensorProto.FLOAT, [1, len(spec.context)]),
         "allowed": (TensorProto.FLOAT, [1, k]),

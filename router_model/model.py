@@ -142,7 +142,9 @@ def load_model(path: Path) -> Model:
             neighbors = dataclasses.replace(neighbors, k=int(neighbors.k))
         own = {f.name: flat[f.name] for f in dataclasses.fields(Model) if f.name in flat}
         return Model(trees=trees, neighbors=neighbors, **own)
-    except (OSError, ValueError, KeyError, EOFError, TypeError, zipfile.BadZipFile) as error:
+    except (
+        OSError, ValueError, KeyError, EOFError, TypeError, RuntimeError, zipfile.BadZipFile
+    ) as error:  # fmt: skip
         raise BadInput(
             f"cannot read {path} ({type(error).__name__})", "a model", "run fit again"
         ) from None

@@ -1,4 +1,4 @@
-"""What a graph needs to be understood: tiers, context columns, path, ladder; plain data and JSON."""
+"""What a graph needs to be understood: tiers, context, path, ladder; plain data and JSON."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import numpy as np
 
 from tierwise.features.columns import ContextColumn
 from tierwise.router_model.rule import Path
+
 
 @dataclass(frozen=True)
 class PolicySpec:
