@@ -146,6 +146,7 @@ def _parquet(stream: IO[bytes], name: str) -> Iterator[Batch]:
             yield Batch(name, [], file.schema_arrow.remove_metadata().empty_table().to_pandas(), [])
         for batch in file.iter_batches(batch_size=n_rows):
             plain = batch.replace_schema_metadata()  # pandas fails on damaged notes of its own
+            plain.validate(full=True)  # strings that are no UTF-8 would fail much later
             frame = plain.to_pandas(types_mapper=_EXACT.get)
             yield Batch(name, list(range(first, first + len(frame))), frame, [])
             first += len(frame)

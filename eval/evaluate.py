@@ -34,6 +34,7 @@ NO_CLAIM = (
     "Only the served tier's outcome is known. What other tiers would have done is not, and no "
     "claim about the policy's value is made here: the numbers describe the logs."
 )
+ALL_EQUAL = "Every known quality is the same: no tier is better than another, so {} serves, the cheapest."
 
 
 @dataclass(frozen=True)
@@ -248,7 +249,10 @@ def _judge(
     estimates = graph.estimates(test.text, test.context)
     complete = [np.isfinite(part.quality).all(axis=1).any() for part in (learn, test)]
     if all(complete):
-        return evaluate_full(learn, test, estimates, spec, certificate, params)
+        metrics, shown = evaluate_full(learn, test, estimates, spec, certificate, params)
+        if np.ptp(table.quality[~np.isnan(table.quality)]) == 0:
+            metrics["note"] = ALL_EQUAL.format(spec.tiers[spec.reference])
+        return metrics, shown
     role = category(test, spec, "role")
     found = decisions(serve(estimates, spec, role, certificate), role, spec.tiers)
     return {**found, "audit": describe_logs(table, spec), "note": NO_CLAIM}, {}

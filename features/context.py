@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -56,9 +57,10 @@ def fit_columns(learn: pd.DataFrame, params: ContextParams) -> tuple[ContextColu
 def _column(learn: pd.DataFrame, name: str, params: ContextParams) -> ContextColumn:
     if name in CATEGORIES:
         values: Iterable[str] = learn[name].dropna().astype(str) if name in learn else ()
-        counts = pd.Series(list(values), dtype=object).value_counts()
-        known = sorted(counts[counts >= params.least_count].items(), key=lambda kv: (-kv[1], kv[0]))
-        return ContextColumn(name, "category", tuple(v for v, _ in known[: params.vocabulary]))
+        counts = Counter(values)
+        kept = [value for value, count in counts.items() if count >= params.least_count]
+        kept.sort(key=lambda value: (-counts[value], value))
+        return ContextColumn(name, "category", tuple(kept[: params.vocabulary]))
     return ContextColumn(name, "flag" if name in FLAGS else "number")
 
 
@@ -77,7 +79,6 @@ def encode(
             values = frame[column.name].astype(object)
             out[:, j] = [index.get(str(v), np.nan) if pd.notna(v) else np.nan for v in values]
         else:
-            out[:, j] = pd.to_numeric(frame[column.name], errors="coerce").astype("Float64").to_numpy(
-                dtype=np.float32, na_value=np.nan
-            )
+            numbers = pd.to_numeric(frame[column.name], errors="coerce").astype("Float64")
+            out[:, j] = numbers.to_numpy(dtype=np.float32, na_value=np.nan)
     return out

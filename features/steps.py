@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
+from zipfile import BadZipFile
 
 import numpy as np
 from numpy.typing import NDArray
@@ -64,6 +65,12 @@ class StepTable:
     def __len__(self) -> int:
         return len(self.step)
 
+    @property
+    def called(self) -> NDArray[np.bool_]:
+        """Where anything is known of a tier's call, shape (n_steps, n_tiers)."""
+        outcomes = (self.quality, self.cost, self.latency, self.valid)
+        return np.asarray((~np.isnan(np.stack(outcomes))).any(axis=0), np.bool_)
+
     def rows(self, index: NDArray[Any]) -> StepTable:
         """Return the steps at `index` (positions or a mask), in that order."""
         index = np.flatnonzero(index) if index.dtype == bool else np.asarray(index)
@@ -107,14 +114,14 @@ def load_steps(path: Path) -> StepTable:
         Where the file is missing or damaged.
     """
     try:
-        with np.load(path, allow_pickle=False) as file:
+        with path.open("rb") as archive, np.load(archive, allow_pickle=False) as file:
             arrays = {name: file[name] for name in _ARRAYS}
             blob, ends = file["text"].tobytes(), file["text_end"].tolist()
             tiers, feedback = tuple(file["tiers"].tolist()), file["feedback"].item()
-    except (OSError, ValueError, KeyError, EOFError) as error:
+    except (OSError, ValueError, KeyError, EOFError, RuntimeError, BadZipFile) as error:
         raise BadInput(
             f"cannot read {path} ({type(error).__name__})", "a step table", "run features again"
         ) from None
-    starts = [0, *ends[:-1]]
+    starts = [0, *ends][: len(ends)]
     text = tuple(blob[a:b] for a, b in zip(starts, ends, strict=True))
     return StepTable(tiers=tiers, text=text, feedback=feedback, **arrays)

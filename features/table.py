@@ -54,14 +54,20 @@ def step_table(
     first = traces[traces["attempt"].fillna(0).astype(int) == 0] if "attempt" in traces else traces
     key = first["trace_id"].astype(str) + "/" + first["step_id"].astype(str)
     split = split.sort_values("step", kind="stable").reset_index(drop=True)
-    row = pd.Index(split["step"]).get_indexer(key)
+    row = pd.Index(split["step"]).get_indexer(pd.Index(key))
     if (row < 0).any():
         raise BadInput(
             f"{int((row < 0).sum())} attempts of steps that the split lacks",
             "a split of these traces",
             "run split again",
         )
-    tier = pd.Index(tiers).get_indexer(first["tier"].astype(str))
+    tier = pd.Index(tiers).get_indexer(pd.Index(first["tier"].astype(str)))
+    if (tier < 0).any():
+        raise BadInput(
+            f"{int((tier < 0).sum())} attempts of tiers that tiers.json lacks",
+            "the tiers of these traces",
+            "run ingest again",
+        )
     outcomes = {
         name: _by_tier(first, name, row, tier, (len(split), len(tiers))) for name in OUTCOMES
     }
@@ -70,10 +76,10 @@ def step_table(
     full = [utf8(text) for text in one["text"]]
     text_bytes = np.array([len(text) for text in full], np.int64)
     before = one[[c for c in BEFORE if c in one]].reset_index(drop=True)
-    part = split["part"].map(PARTS).to_numpy(np.int8)[present]
+    part = np.asarray(split["part"].map(PARTS), np.int8)[present]
     columns = fit_columns(before[part == LEARN], params)
     logged = feedback in ("logged", "mixed")
-    served = pd.Index(tiers).get_indexer(one["tier"].astype(str)) if logged else None
+    served = pd.Index(tiers).get_indexer(pd.Index(one["tier"].astype(str))) if logged else None
     table = StepTable(
         tiers=tiers,
         step=_strings(split["step"])[present],
@@ -100,7 +106,8 @@ def _strings(column: pd.Series[str]) -> NDArray[np.str_]:
 def _numbers(frame: pd.DataFrame, name: str) -> FloatArray:
     if name not in frame:
         return np.full(len(frame), np.nan)
-    return frame[name].astype("Float64").to_numpy(dtype=np.float64, na_value=np.nan)
+    numbers = frame[name].astype("Float64").to_numpy(dtype=np.float64, na_value=np.nan)
+    return np.asarray(numbers, np.float64)
 
 
 def _by_tier(

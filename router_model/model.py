@@ -134,7 +134,7 @@ def load_model(path: Path) -> Model:
         Where the file is missing or damaged.
     """
     try:
-        with np.load(path, allow_pickle=False) as file:
+        with path.open("rb") as archive, np.load(archive, allow_pickle=False) as file:
             flat: dict[str, Any] = {name: file[name] for name in file.files}
         trees = _part(Trees, "trees.", flat)
         neighbors = _part(Neighbors, "neighbors.", flat)

@@ -98,9 +98,10 @@ def fit_path(
     half = n_points // 2
     lead = quality.max(axis=1) - quality[:, reference]
     margins = _midways(lead[lead > 0], half - 1)[::-1]
-    weights = _midways(_last_weights(quality, relative_cost), n_points - half - 1)
+    switches = _last_weights(quality, relative_cost)
+    weights = _midways(switches, n_points - half - 1)
     margin = np.concatenate([[ALWAYS], margins, np.zeros(len(weights) + 2)])
-    top = 2.0 * weights[-1] + 1.0 if len(weights) else 1.0
+    top = 2.0 * float(switches.max(initial=0.0)) + 1.0
     weight = np.concatenate([np.zeros(len(margins) + 2), weights, [top]])
     return Path(margin.astype(np.float32), weight.astype(np.float32))
 

@@ -58,6 +58,6 @@ def fit_role_table(
         task=of_task.astype(np.float32),
         cost_slope=cost.slope.astype(np.float32),
         least_cost=cost.least.astype(np.float32),
-        retry=retry_table(learn.valid, role, n_roles, ladder).astype(np.float32),
+        retry=retry_table(learn.valid, learn.called, role, n_roles, ladder).astype(np.float32),
     )
     return model, role_spec(fixed, learn.tiers, ladder, columns)

@@ -6,6 +6,8 @@ apart lets each have its own regularization.
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -38,14 +40,16 @@ def fit_basis(rest: Floats, quality: Floats, cost: Floats) -> Floats:
     rest = rest[complete]
     vectors = [np.full(n_tiers, 1 / np.sqrt(n_tiers))]
     hull = upper_hull(cost, quality)
-    pairs = sorted(zip(hull[:-1], hull[1:], strict=True), key=lambda p: cost[p[0]] - cost[p[1]])
+    pairs = sorted(pairwise(hull), key=lambda p: cost[p[0]] - cost[p[1]])
     for low, high in pairs[:MOST_CONTRASTS]:
         vectors.append(_orthogonal(np.eye(n_tiers)[high] - np.eye(n_tiers)[low], vectors))
-    known = np.stack(vectors)
-    left = rest - (rest @ known.T) @ known
-    _, components = np.linalg.eigh(left.T @ left)
+    # Within what is left over: tiers that always agree leave directions of no variance at all, and
+    # some of these would be the level again.
+    left_over = np.linalg.svd(np.stack(vectors))[2][len(vectors) :]
+    left = rest @ left_over.T
+    _, axes = np.linalg.eigh(left.T @ left)
     wanted = min(n_tiers, MOST_CONTRASTS + 1) - len(vectors)
-    for component in components[:, ::-1].T[: max(wanted, 0)]:
+    for component in (axes[:, ::-1].T @ left_over)[: max(wanted, 0)]:
         sign = -1.0 if component[np.abs(component).argmax()] < 0 else 1.0
         vectors.append(_orthogonal(sign * component, vectors))
     return np.stack(vectors, axis=1)
@@ -90,4 +94,30 @@ def component_groups(basis: Floats) -> list[NDArray[np.int64]]:
 
 def to_components(rest: Floats, basis: Floats) -> Floats:
     """Return residual outcomes in the basis, shape (n_steps, n_components); NaN stays NaN."""
-    return rest @ basis if is_split(basis) else rest
+    components: Floats = rest @ basis if is_split(basis) else rest
+    return components
+
+
+def split_level(said: Floats, basis: Floats) -> tuple[Floats, Floats]:
+    """Return what all tiers have in common and what tells them apart, each per tier.
+
+    Parameters
+    ----------
+    said : ndarray of shape (n_steps, n_components)
+    basis : ndarray of shape (n_tiers, n_components)
+        Where it is the tiers themselves, there is no common part.
+    """
+    if not is_split(basis):
+        return np.zeros((len(said), len(basis))), said
+    level: Floats = said[:, :1] @ basis[:, :1].T
+    contrasts: Floats = said[:, 1:] @ basis[:, 1:].T
+    return level, contrasts
+
+
+def heed(weights: Floats, basis: Floats, share: float) -> Floats:
+    """Scale the weights of the contrasts, shape (n_members, n_components); the level stays."""
+    factor = np.full(weights.shape[1], share)
+    if is_split(basis):
+        factor[0] = 1.0
+    heeded: Floats = weights * factor
+    return heeded

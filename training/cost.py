@@ -51,7 +51,8 @@ def fit_cost(
     Parameters
     ----------
     cost : ndarray of shape (n_steps, n_tiers)
-        USD; NaN is unknown. A tier never seen costs what the tables' mean says: 0.
+        USD; NaN is unknown. A tier of which no cost is known is taken for as dear as the dearest
+        that is known: unknown is not free.
     task, role : ndarray of shape (n_steps,)
         Row numbers of the tables.
     sizes : tuple of int
@@ -64,8 +65,11 @@ def fit_cost(
     of_cost = fit_tables(cost, task, role, n_tasks, n_roles, PRIOR)
     slope = _slopes(lengths - of_length.predict(task, role), cost - of_cost.predict(task, role))
     tables = fit_tables(cost - lengths @ slope, task, role, n_tasks, n_roles, PRIOR)
-    mean = np.array([c[~np.isnan(c)].mean() if (~np.isnan(c)).any() else 0.0 for c in cost.T])
-    return CostModel(tables, slope, LEAST_SHARE * mean)
+    known = ~np.isnan(cost)
+    mean = np.where(known, cost, 0.0).sum(axis=0) / np.maximum(known.sum(axis=0), 1)
+    like = np.where(known.any(axis=0), np.arange(cost.shape[1]), int(mean.argmax()))
+    tables = Tables(tables.task[:, like], tables.role[:, like])
+    return CostModel(tables, slope[:, like], LEAST_SHARE * mean[like])
 
 
 def _slopes(lengths: Floats, cost: Floats) -> Floats:
@@ -100,13 +104,21 @@ def role_latency(latency: Floats, role: Ints, n_roles: int, typical: Floats) -> 
     return out
 
 
-def retry_table(valid: Floats, role: Ints, n_roles: int, ladder: tuple[int, ...]) -> Floats:
+def retry_table(
+    valid: Floats,
+    called: NDArray[np.bool_],
+    role: Ints,
+    n_roles: int,
+    ladder: tuple[int, ...],
+) -> Floats:
     """Return how often a first call to one tier leads to calls of others on the ladder.
 
     Parameters
     ----------
     valid : ndarray of shape (n_steps, n_tiers)
         Verdict of the deterministic check, 0 or 1; NaN where there is none.
+    called : ndarray of bool, shape (n_steps, n_tiers)
+        Where the tier was called: a call without a check counts as passed, no call as unknown.
     role : ndarray of shape (n_steps,)
     n_roles : int
     ladder : tuple of int
@@ -118,10 +130,8 @@ def retry_table(valid: Floats, role: Ints, n_roles: int, ladder: tuple[int, ...]
         Entry [r, j, k]: calls of tier j for each first call of tier k; total = cost @ entry.
     """
     n_tiers = valid.shape[1]
-    fails = fit_tables(
-        np.where(np.isnan(valid), 0.0, 1.0 - valid), np.zeros(len(role), np.int64), role, 0,
-        n_roles, PRIOR,
-    )  # fmt: skip
+    failed = np.where(called, np.nan_to_num(1.0 - valid), np.nan)
+    fails = fit_tables(failed, np.zeros(len(role), np.int64), role, 0, n_roles, PRIOR)
     share = np.clip(fails.task[-1] + fails.role, 0.0, 1.0)
     out = np.zeros((n_roles + 1, n_tiers, n_tiers))
     for first in range(n_tiers):

@@ -116,16 +116,16 @@ def fit(
     n_roles, n_tasks = len(columns[0].vocabulary), len(columns[1].vocabulary)
     role, task = codes(learn.context[:, 0], n_roles), codes(learn.context[:, 1], n_tasks)
     fill = fill_values(learn.context, columns)
-    quality = fit_quality(learn, columns, fill, params, rng)
     lengths = np.where(np.isnan(learn.context), fill, learn.context)[:, 2:4].astype(np.float64)
     cost = fit_cost(learn.cost, task, role, (n_tasks, n_roles), lengths)
     rungs = ladder(len(learn.tiers))
-    retry = retry_table(learn.valid, role, n_roles, rungs)
+    retry = retry_table(learn.valid, learn.called, role, n_roles, rungs)
     call = cost.predict(task, role, lengths)
     total = np.einsum("nj,njk->nk", call, retry[role])
     reference = reference_tier(learn.quality)
     mean_cost = max(float(total[:, reference].mean()), 1e-12)
     relative = (total / mean_cost).astype(np.float32)
+    quality = fit_quality(learn, columns, fill, relative, params, rng)
     path = fit_path(quality.out_of_fold.astype(np.float32), relative, reference, params.points)
     model = Model(
         rows=quality.rows,
@@ -134,7 +134,7 @@ def fit(
         role=np.concatenate([quality.role, cost.tables.role], axis=1).astype(np.float32),
         cost_slope=cost.slope.astype(np.float32),
         fill=fill,
-        checked=(np.nan_to_num(1.0 - learn.valid) > 0).any(axis=0).astype(np.float32),
+        checked=np.asarray((learn.valid < 1).any(axis=0), np.float32),
         least_cost=cost.least.astype(np.float32),
         latency=role_latency(learn.latency, role, n_roles, typical_latency).astype(np.float32),
         retry=retry.astype(np.float32),
@@ -180,12 +180,14 @@ def main() -> None:
         else:
             fitted = fit(learn, columns, params, typical, np.random.default_rng(params.seed))
     save_model(args.run / "model.npz", fitted.model)
-    write_json(
-        args.run / "model.json", {"spec": fitted.spec.as_dict(), "notes": fitted.notes}
-    )
+    write_json(args.run / "model.json", {"spec": fitted.spec.as_dict(), "notes": fitted.notes})
     with replacing(args.run / "oof.npz") as part, part.open("wb") as file:
         np.savez(
-            file, allow_pickle=False, step=learn.step, quality=fitted.quality, cost=fitted.total_cost
+            file,
+            allow_pickle=False,
+            step=learn.step,
+            quality=fitted.quality,
+            cost=fitted.total_cost,
         )
 
 

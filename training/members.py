@@ -195,19 +195,15 @@ def members_out_of_fold(
     return Said(ridge, trees, knn)
 
 
-def _boosters(
-    inputs: Floats32, target: Floats, params: MemberParams
-) -> list[lgb.Booster | None]:
+def _boosters(inputs: Floats32, target: Floats, params: MemberParams) -> list[lgb.Booster | None]:
     return [fit_booster(inputs, t, params.trees, params.leaves, params.rate) for t in target.T]
 
 
-def _boosted(
-    inputs: Floats32, target: Floats, asked: Floats32, params: MemberParams
-) -> Floats:
+def _boosted(inputs: Floats32, target: Floats, asked: Floats32, params: MemberParams) -> Floats:
     out = np.zeros((len(asked), target.shape[1]))
     for c, booster in enumerate(_boosters(inputs, target, params)):
         if booster is not None:
-            out[:, c] = booster.predict(asked.astype(np.float64), num_threads=1)
+            out[:, c] = np.asarray(booster.predict(asked.astype(np.float64), num_threads=1))
     return out
 
 

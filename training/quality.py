@@ -12,7 +12,13 @@ from tierwise.features.columns import ContextColumn
 from tierwise.features.steps import StepTable
 from tierwise.features.token_session import TokenIds
 from tierwise.router_model.model import Neighbors, Trees
-from tierwise.training.components import component_groups, fit_basis, to_components
+from tierwise.training.components import (
+    component_groups,
+    fit_basis,
+    heed,
+    split_level,
+    to_components,
+)
 from tierwise.training.hashed import counts, fit_vectors, fit_vocabulary, weigh
 from tierwise.training.members import (
     MemberParams,
@@ -23,13 +29,14 @@ from tierwise.training.members import (
     tables_out_of_fold,
 )
 from tierwise.training.pack import pack_rows
-from tierwise.training.stack import confidence, fit_weights, squared_error
+from tierwise.training.stack import fit_weights, squared_error
+from tierwise.training.worth import heeded_share
 
 Floats = NDArray[np.float64]
 Floats32 = NDArray[np.float32]
 
 MEMBERS = ("ridge", "trees", "knn")
-LEAST_WEIGHT = 0.03  # a member of less weight is not worth its nodes
+LEAST_WEIGHT = 0.1  # a member of less weight is not worth its nodes
 
 
 @dataclass(frozen=True)
@@ -87,6 +94,7 @@ def fit_quality(
     learn: StepTable,
     columns: tuple[ContextColumn, ...],
     fill: Floats32,
+    relative_cost: Floats,
     params: QualityParams,
     rng: np.random.Generator,
 ) -> Quality:
@@ -99,6 +107,8 @@ def fit_quality(
     columns : tuple of ContextColumn
     fill : ndarray of shape (n_columns,)
         What stands for unknown context.
+    relative_cost : ndarray of shape (n_steps, n_tiers)
+        Expected total cost over the reference's mean.
     params : QualityParams
     rng : Generator
     """
@@ -111,23 +121,20 @@ def fit_quality(
     fold = folds(learn.unit, params.inner_folds, rng)
     prior = choose_prior(data, fold, params.priors)
     base = tables_out_of_fold(data, fold, prior)
-    mean_cost = np.nan_to_num(np.nanmean(learn.cost, axis=0))
-    basis = fit_basis(data.quality - base, np.nanmean(learn.quality, axis=0), mean_cost)
+    basis = fit_basis(data.quality - base, _means(learn.quality), _means(learn.cost))
     target = to_components(data.quality - base, basis)
     groups = component_groups(basis)
     said = members_out_of_fold(data, fold, prior, basis, params, rng)
     picked = [_best_alpha(said.ridge[..., g], target[:, g]) for g in groups]
     members = [_pick(said.ridge, picked, groups), said.trees, said.knn]
     weights = np.zeros((len(members), basis.shape[1]))
-    believed: list[float] = []
     for group in groups:
-        said_here = [m[:, group] for m in members]
-        found = fit_weights(said_here, target[:, group])
-        found = np.where(found < LEAST_WEIGHT, 0.0, found)
-        together = np.sum([m * w for m, w in zip(said_here, found, strict=True)], axis=0)
-        believed.append(confidence(together, target[:, group]))
-        weights[:, group] = (believed[-1] * found)[:, None]
+        found = fit_weights([m[:, group] for m in members], target[:, group])
+        weights[:, group] = np.where(found < LEAST_WEIGHT, 0.0, found)[:, None]
     total = np.sum([m * w for m, w in zip(members, weights, strict=True)], axis=0)
+    level, contrasts = split_level(total, basis)
+    heeded = heeded_share(base + level, contrasts, learn.quality, relative_cost, learn.cost)
+    weights = heed(weights, basis, heeded)
     alphas = [params.alphas[p] for p in picked]
     model = fit_members(data, prior, basis, groups, alphas, weights, params, rng)
     rows, scale = pack_rows(model.ridge, token_vectors, vocabulary, params.bits)
@@ -138,15 +145,22 @@ def fit_quality(
         scale=scale,
         trees=model.trees,
         neighbors=model.neighbors,
-        out_of_fold=np.clip(base + total @ basis.T, 0.0, 1.0),
+        out_of_fold=np.clip(base + level + heeded * contrasts, 0.0, 1.0),
         notes={
             "prior": prior,
             "alpha": alphas,
-            "confidence": believed,
+            "heeded": heeded,
             "weights": {n: w.tolist() for n, w in zip(MEMBERS, weights, strict=True)},
             "members": list(MEMBERS),
         },
     )
+
+
+def _means(outcome: Floats) -> Floats:
+    """Return each tier's mean over known steps; 0 where there is none."""
+    known = ~np.isnan(outcome)
+    out: Floats = np.where(known, outcome, 0.0).sum(axis=0) / np.maximum(known.sum(axis=0), 1)
+    return out
 
 
 def _best_alpha(ridge: Floats, target: Floats) -> int:

@@ -44,23 +44,3 @@ def fit_weights(members: list[Floats], target: Floats, prior: float = PRIOR_STEP
 def squared_error(prediction: Floats, target: Floats) -> float:
     """Return the mean squared error over known outcomes."""
     return float(np.nanmean((prediction - target) ** 2))
-
-
-def confidence(prediction: Floats, target: Floats) -> float:
-    """Return how far an improvement over the table is to be believed, 0 to 1.
-
-    With z the mean reduction of squared error over its standard error, 1 - 1 / z: an improvement
-    of one standard error or less is taken for noise, and the table stands alone.
-
-    Parameters
-    ----------
-    prediction : ndarray of shape (n_steps, n_columns)
-        Out of fold, weighted.
-    target : ndarray of shape (n_steps, n_columns)
-        NaN is unknown.
-    """
-    known = ~np.isnan(target).any(axis=1)
-    reduction = (target[known] ** 2 - (target[known] - prediction[known]) ** 2).sum(axis=1)
-    spread = float(reduction.std()) / np.sqrt(max(known.sum(), 1))
-    z = float(reduction.mean()) / spread if spread > 0 else 0.0
-    return max(0.0, 1.0 - 1.0 / z) if z > 0 else 0.0

@@ -1,0 +1,114 @@
+"""The NumPy model says what its documentation says."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+from tests.router_model.policies import BITS, N_DIMS, N_ROLES, N_TASKS, random_model, random_steps
+from tierwise.features.token_session import TokenIds
+from tierwise.features.tokens import reference_ids
+from tierwise.router_model import estimate as module
+from tierwise.router_model.estimate import Batch, estimate
+from tierwise.router_model.model import Model
+
+
+def run(model: Model, texts: tuple[bytes, ...], context: np.ndarray) -> Batch:
+    return estimate(model, *TokenIds(BITS).many(texts), context)
+
+
+def plain(model: Model) -> Model:
+    return dataclasses.replace(model, trees=None, neighbors=None)
+
+
+def test_quality_is_task_plus_role_plus_the_mean_of_the_tokens_rows() -> None:
+    model = plain(random_model())
+    text = b"prove the file prove"
+    context = np.array([[1, 0, 20, 800, 5, 1]], np.float32)
+    rows = model.rows[reference_ids(text, BITS)].astype(np.float64)
+    wanted = model.task[0, :3] + model.role[1, :3] + rows.mean(axis=0)[:3] * model.scale[:3]
+    np.testing.assert_allclose(run(model, (text,), context).quality[0], wanted, rtol=1e-5)
+
+
+def test_cost_is_linear_in_length_and_at_least_the_least() -> None:
+    model = plain(random_model())
+    context = np.array([[0, 1, 100, 2000, 1, 0], [0, 1, 0, 0, 1, 0]], np.float32)
+    base = model.task[1, 3:] + model.role[0, 3:]
+    wanted = base + np.array([[100, 2000], [0, 0]]) @ model.cost_slope
+    found = run(model, (b"a", b"a"), context).cost
+    np.testing.assert_allclose(found, np.maximum(wanted, 0.006), rtol=1e-5)
+    dear = dataclasses.replace(model, least_cost=np.full(3, 9.0, np.float32))
+    assert (run(dear, (b"a", b"a"), context).cost == 9.0).all()
+
+
+def test_total_cost_adds_the_calls_of_the_ladder() -> None:
+    model = random_model()
+    said = run(model, *random_steps())
+    context = random_steps()[1]
+    for i in range(10):
+        role = N_ROLES if np.isnan(context[i, 0]) else int(context[i, 0])
+        np.testing.assert_allclose(said.total_cost[i], said.cost[i] @ model.retry[role], rtol=1e-5)
+    assert (said.total_cost >= said.cost).all()
+
+
+def test_unknown_context_takes_what_stands_for_it() -> None:
+    model = random_model()
+    text = (b"copy",)
+    unknown = np.full((1, len(model.fill)), np.nan, np.float32)
+    filled = model.fill[None].copy()
+    assert filled[0, :2].tolist() == [N_ROLES, N_TASKS]
+    for name in ("quality", "cost", "total_cost", "latency"):
+        one, other = (getattr(run(model, text, c), name) for c in (unknown, filled))
+        np.testing.assert_array_equal(one, other)
+
+
+def test_an_unknown_latency_stays_unknown() -> None:
+    context = np.array([[1, 0, 1, 1, 1, 1]], np.float32)
+    latency = run(random_model(), (b"a",), context).latency[0]
+    assert np.isnan(latency).tolist() == [True, False, False]
+
+
+def test_neighbors_add_the_mean_of_the_most_similar_stored_steps() -> None:
+    model = dataclasses.replace(random_model(), trees=None)
+    stored = model.neighbors
+    assert stored is not None
+    texts, context = random_steps()
+    ids, starts = TokenIds(BITS).many(texts)
+    with_them, without = run(model, texts, context), run(plain(model), texts, context)
+    for i in range(len(texts)):
+        rows = model.rows[ids[starts[i] : starts[i + 1]]].astype(np.float64).mean(axis=0)
+        vector = rows[3 : 3 + N_DIMS] * model.scale[3 : 3 + N_DIMS]
+        nearest = np.argsort(-(stored.vectors @ vector))[: stored.k]
+        wanted = np.clip(without.quality[i] + stored.values[nearest].mean(axis=0), 0, 1)
+        inside = (without.quality[i] > 0) & (without.quality[i] < 1)
+        np.testing.assert_allclose(with_them.quality[i][inside], wanted[inside], atol=1e-5)
+
+
+def test_quality_is_clipped_to_0_and_1() -> None:
+    model = random_model()
+    shift = np.array([5, -5, 0, 0, 0, 0], np.float32)
+    quality = run(dataclasses.replace(model, task=model.task + shift), *random_steps()).quality
+    assert (quality[:, 0] == 1).all()
+    assert (quality[:, 1] == 0).all()
+
+
+def test_the_share_of_unseen_tokens_is_told() -> None:
+    model = random_model()
+    rows = model.rows.copy()
+    ids = reference_ids(b"seen new", BITS)
+    rows[:, -1] = 0
+    rows[ids[0], -1] = 1
+    unknown = np.full((1, len(model.fill)), np.nan, np.float32)
+    said = run(dataclasses.replace(model, rows=rows), (b"seen new",), unknown)
+    assert said.unseen[0] == pytest.approx(1 - 1 / len(ids))
+
+
+def test_chunks_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    model, steps = random_model(), random_steps()
+    whole = run(model, *steps)
+    monkeypatch.setattr(module, "CHUNK", 7)
+    for name in ("quality", "total_cost", "unseen"):
+        part = getattr(run(model, *steps), name)
+        np.testing.assert_allclose(part, getattr(whole, name), rtol=1e-6, atol=1e-7)

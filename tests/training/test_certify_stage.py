@@ -1,0 +1,129 @@
+"""The stage certify: the graph's estimates on steps whose outcome is known for every tier."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from tests.training.fits import ROLES, small_fit
+from tierwise.data.errors import BadInput
+from tierwise.features.steps import CERTIFY, Feedback, StepTable, save_steps
+from tierwise.router_model.runtime import Estimates, PolicyGraph
+from tierwise.training.certificate import Certificate
+from tierwise.training.certify import CertifyParams, certify_steps, main, read_floor, role_names
+
+PARAMS = CertifyParams(level=0.8, min_units=40)
+
+
+@pytest.fixture(scope="module")
+def steps() -> StepTable:
+    return small_fit().steps  # all of them: a certify part of 600 steps
+
+
+@pytest.fixture(scope="module")
+def said(steps: StepTable) -> Estimates:
+    return PolicyGraph(small_fit().graph).estimates(steps.text, steps.context)
+
+
+def certified(steps: StepTable, said: Estimates, params: CertifyParams = PARAMS) -> Certificate:
+    return certify_steps(steps, said, small_fit().fitted.spec, params)
+
+
+def some(said: Estimates, index: np.ndarray) -> Estimates:
+    return Estimates(*(values[index] for values in said))
+
+
+def test_a_good_policy_is_certified_and_a_looser_level_goes_farther(
+    steps: StepTable, said: Estimates
+) -> None:
+    rest = certified(steps, said, CertifyParams(level=0.8)).strata[0]
+    assert rest.steps == 600
+    assert max(rest.points) > 2
+    assert list(rest.points) == sorted(rest.points, reverse=True)
+
+
+def test_steps_not_known_for_every_tier_are_left_out(steps: StepTable, said: Estimates) -> None:
+    holed = steps.quality.copy()
+    holed[::3, 1] = np.nan
+    whole = np.arange(len(steps)) % 3 > 0
+    with_holes = certified(dataclasses.replace(steps, quality=holed), said)
+    without = certified(steps.rows(whole), some(said, whole))
+    assert with_holes == without
+    assert sum(s.steps for s in with_holes.strata) == whole.sum()
+
+
+def test_where_nothing_is_known_nothing_is_certified(steps: StepTable, said: Estimates) -> None:
+    unknown = dataclasses.replace(steps, quality=np.full_like(steps.quality, np.nan))
+    found = certified(unknown, said)
+    assert found.certified_nothing()
+    assert "Nothing could be certified" in found.promise()
+
+
+def test_a_policy_that_serves_bad_tiers_is_not_certified(steps: StepTable, said: Estimates) -> None:
+    spec = small_fit().fitted.spec
+    useless = np.zeros_like(steps.quality)
+    useless[:, spec.reference] = 1.0
+    found = certified(dataclasses.replace(steps, quality=useless), said)
+    early = max(max(s.points) for s in found.strata)
+    assert early < len(spec.path) / 2
+
+
+def test_roles_are_named_as_the_policy_knows_them(steps: StepTable) -> None:
+    found = role_names(steps, small_fit().fitted.spec)
+    code = steps.context[:, 0]
+    assert set(found[np.isnan(code)]) == {""}
+    for i, role in enumerate(ROLES):
+        assert set(found[code == i]) == {role}
+
+
+def test_roles_with_enough_units_have_a_stratum_of_their_own(
+    steps: StepTable, said: Estimates
+) -> None:
+    assert {s.name for s in certified(steps, said).strata} == {"rest", *ROLES}
+    alone = certified(steps, said, dataclasses.replace(PARAMS, min_units=500))
+    assert [s.name for s in alone.strata] == ["rest"]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"floor": "keep"}, {"level": 0.0}, {"level": 1.1}, {"delta": 0.0}, {"delta": 1.0}],
+)
+def test_a_floor_out_of_its_range_is_bad_input(change: dict[str, Any]) -> None:
+    with pytest.raises(BadInput, match="certify"):
+        read_floor(dataclasses.replace(PARAMS, **change))
+
+
+def run_stage(run: Path, steps: StepTable, monkeypatch: pytest.MonkeyPatch) -> Certificate:
+    small = small_fit()
+    save_steps(run / "steps.npz", steps)
+    (run / "graph.onnx").write_bytes(small.graph)
+    (run / "spec.json").write_text(json.dumps(small.fitted.spec.as_dict()))
+    (run / "params.yaml").write_text("certify: {level: 0.8}\n")
+    argv = ["certify", "--run", str(run), "--params", str(run / "params.yaml")]
+    monkeypatch.setattr(sys, "argv", argv)
+    main()
+    return Certificate.from_dict(json.loads((run / "certificate.json").read_text()))
+
+
+def test_the_stage_looks_at_the_certify_part_alone(
+    steps: StepTable, said: Estimates, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    part = np.flatnonzero(steps.part == CERTIFY)
+    wanted = certified(steps.rows(part), some(said, part), CertifyParams(level=0.8))
+    assert run_stage(tmp_path, steps, monkeypatch) == wanted
+
+
+@pytest.mark.parametrize("feedback", ["logged", "none"])
+def test_logged_feedback_certifies_nothing(
+    steps: StepTable, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, feedback: Feedback
+) -> None:
+    logged = dataclasses.replace(steps, feedback=feedback)
+    found = run_stage(tmp_path, logged, monkeypatch)
+    assert found.certified_nothing()
+    assert found.strata[0].steps == 0

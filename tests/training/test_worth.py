@@ -1,0 +1,55 @@
+"""What the members say is heeded as far as it helps routing, and no farther."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from tierwise.training.worth import heeded_share
+
+N = 2_000
+
+
+@pytest.fixture
+def rng() -> np.random.Generator:
+    return np.random.default_rng(0)
+
+
+def world(rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Return tables, truth of each step, outcomes and costs of a cheap and a dear tier."""
+    gap = np.stack([np.zeros(N), rng.choice([0.0, 0.6], N)], axis=1)
+    mean = np.tile([0.3, 0.6], (N, 1))
+    quality = (rng.random((N, 2)) < 0.3 + gap).astype(np.float64)
+    cost = np.tile([0.1, 1.0], (N, 1))
+    return mean, gap - gap.mean(axis=0), quality, cost
+
+
+def test_a_true_word_is_heeded(rng: np.random.Generator) -> None:
+    tables, truth, quality, cost = world(rng)
+    assert heeded_share(tables, truth, quality, cost, cost) > 0
+
+
+def test_a_word_that_is_the_opposite_of_true_is_not_heeded(rng: np.random.Generator) -> None:
+    tables, truth, quality, cost = world(rng)
+    assert heeded_share(tables, -truth, quality, cost, cost) == 0.0
+
+
+def test_nothing_said_leaves_the_tables_alone(rng: np.random.Generator) -> None:
+    tables, truth, quality, cost = world(rng)
+    assert heeded_share(tables, 0 * truth, quality, cost, cost) == 0.0
+
+
+def test_steps_not_known_for_every_tier_are_left_out(rng: np.random.Generator) -> None:
+    tables, truth, quality, cost = world(rng)
+    half = quality.copy()
+    half[::2, 0] = np.nan
+    truth[::2] *= -50  # what is said of these is wrong, and nobody can know
+    assert heeded_share(tables, truth, half, cost, cost) > 0
+
+
+def test_with_too_few_complete_steps_the_word_is_taken_as_weighed(
+    rng: np.random.Generator,
+) -> None:
+    tables, truth, quality, cost = world(rng)
+    quality[40:, 0] = np.nan
+    assert heeded_share(tables, -truth, quality, cost, cost) == 1.0
