@@ -3,6 +3,10 @@ SHELL := /bin/bash
 PYTHON ?= python3
 SHARE ?= 1
 SECONDS ?= 60
+SEEDS ?= 1
+POLICY ?= artifacts/fleet/policy
+TIERWISE_TABLES ?= ../shared/data
+TABLES ?= $(wildcard $(foreach t,routellm_mmlu routellm_gsm8k mmlu_pro llmrouter_mixed,$(TIERWISE_TABLES)/$(t).parquet))
 STAMP := .venv/.installed
 
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
@@ -17,7 +21,7 @@ export DVC_NO_ANALYTICS := 1
 export DO_NOT_TRACK := true
 export MLFLOW_DISABLE_TELEMETRY := true
 
-.PHONY: help install repro test lint guarantees fuzz ui clean
+.PHONY: help install repro test lint guarantees gain bench fuzz ui clean
 .DEFAULT_GOAL := help
 
 help:
@@ -27,6 +31,8 @@ help:
 	@echo 'make test                                 the test suite'
 	@echo 'make lint                                 ruff and mypy'
 	@echo 'make guarantees [SHARE=0.1]               how often the promises hold, on worlds of known truth'
+	@echo 'make gain [SEEDS=1]                       routing gain on the real tables, beside the task mean'
+	@echo 'make bench [POLICY=folder]                what a decision costs, against an empty call'
 	@echo 'make fuzz [SECONDS=60]                    random input against readers and loaders'
 	@echo 'make ui                                   the MLflow server, on this machine only'
 	@echo 'make clean                                remove what runs and tools wrote; .venv stays'
@@ -56,6 +62,12 @@ lint: $(STAMP)
 guarantees: $(STAMP)
 	mkdir -p artifacts
 	python tests/guarantees/run.py --share $(SHARE) --json artifacts/guarantees.json
+
+gain: $(STAMP)
+	python -m tierwise.eval.router_folds --seeds $(SEEDS) --json artifacts/gain.json $(TABLES)
+
+bench: $(STAMP)
+	python tests/bench/decide.py $(POLICY)
 
 fuzz: $(STAMP)
 	python tests/faults/fuzz.py --seconds $(SECONDS)

@@ -39,7 +39,9 @@ def section(path: Path, name: str, kind: type[T]) -> T:
         raise BadInput(f"{path} is not YAML ({error})", "a mapping", "mend the file") from None
     values = (content.get(name) or {}) if isinstance(content, dict) else None
     if not isinstance(values, dict):
-        raise BadInput(f"section {name} of {path} is no mapping", "key: value lines", "mend the file")
+        raise BadInput(
+            f"section {name} of {path} is no mapping", "key: value lines", "mend the file"
+        )
     fields = {field.name: field for field in dataclasses.fields(kind)}  # type: ignore[arg-type]
     for key, value in values.items():
         if key not in fields:
@@ -58,7 +60,9 @@ def _checked(value: Any, default: Any, key: str, path: Path) -> Any:
         return float(value)
     if isinstance(default, tuple) and isinstance(value, list):
         return tuple(value)
-    if isinstance(value, bool) is not isinstance(default, bool) or not isinstance(value, type(default)):
+    if isinstance(value, bool) is not isinstance(default, bool) or not isinstance(
+        value, type(default)
+    ):
         wanted = type(default).__name__
         raise BadInput(f"{key} = {value!r} in {path}", f"a value of type {wanted}", "mend the file")
     return value

@@ -34,7 +34,9 @@ NO_CLAIM = (
     "Only the served tier's outcome is known. What other tiers would have done is not, and no "
     "claim about the policy's value is made here: the numbers describe the logs."
 )
-ALL_EQUAL = "Every known quality is the same: no tier is better than another, so {} serves, the cheapest."
+ALL_EQUAL = (
+    "Every known quality is the same: no tier is better than another, so {} serves, the cheapest."
+)
 
 
 @dataclass(frozen=True)

@@ -31,7 +31,9 @@ class Nodes:
         self.initializers[name] = numpy_helper.from_array(array, name)
         return name
 
-    def add(self, op: str, *inputs: str, output: str = "", domain: str = "", **attributes: Any) -> str:
+    def add(
+        self, op: str, *inputs: str, output: str = "", domain: str = "", **attributes: Any
+    ) -> str:
         """Append a node with one output and return the output's name."""
         output = output or self._fresh()
         self.nodes.append(helper.make_node(op, list(inputs), [output], domain=domain, **attributes))

@@ -138,9 +138,7 @@ def main() -> None:
     spec = PolicySpec.from_dict(read_json(args.run / "spec.json"))
     catalogue = Catalogue.from_dict(read_json(args.run / "tiers.json"))
     plain = (args.run / "graph.onnx").read_bytes()
-    graph, manifest = build(
-        args.run, spec, plain, catalogue, params, _digest(args.params)
-    )
+    graph, manifest = build(args.run, spec, plain, catalogue, params, _digest(args.params))
     texts = [text.encode() for text in EXAMPLES]
     golden = make_golden(PolicyGraph(graph), texts, example_contexts(spec))
     write_bundle(args.run / "policy", graph, manifest, golden)
