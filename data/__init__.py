@@ -1,1 +1,1 @@
-"""What happened: the trace table, the tier catalogue, readers, the simulated fleet and the split."""
+"""What happened: the trace table, the tier catalogue, readers, the fleet and the split."""
