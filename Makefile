@@ -73,6 +73,7 @@ fuzz: $(STAMP)
 	python tests/faults/fuzz.py --seconds $(SECONDS)
 
 ui: $(STAMP)
+	@echo 'open http://127.0.0.1:5000/#/experiments/1/runs?workflowType=machine_learning'
 	MLFLOW_SERVER_ENABLE_JOB_EXECUTION=false LITELLM_LOCAL_MODEL_COST_MAP=True \
 	mlflow server --workers 1 --host 127.0.0.1 --port 5000 \
 	  --backend-store-uri sqlite:///artifacts/mlflow.db

@@ -1,15 +1,21 @@
-"""Small SVG drawings for the report: a curve with points, a reliability diagram."""
+"""Small SVG drawings for the report: cost against quality with labels, and bars of shares."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
+from itertools import pairwise
 
 from tierwise.eval.metrics import Floats, hull
 
-WIDTH, HEIGHT = 720.0, 380.0
-LEFT, RIGHT, TOP, BOTTOM = 56.0, 16.0, 14.0, 40.0
+LEFT, RIGHT, TOP, BOTTOM = 50.0, 20.0, 30.0, 44.0
+LETTER, LINE = 6.2, 14.0  # pixels that a letter and a line of a label take
+BROAD, NARROW = (720.0, 400.0), (360.0, 320.0)  # for a desktop and for a phone
+LONGEST = {BROAD: 64, NARROW: 22}  # letters of a label
+
+Box = tuple[float, float, float, float]
 
 
 @dataclass(frozen=True)
@@ -18,8 +24,8 @@ class Frame:
 
     x: tuple[float, float]
     y: tuple[float, float]
-    width: float = WIDTH
-    height: float = HEIGHT
+    width: float = BROAD[0]
+    height: float = BROAD[1]
 
     def at(self, x: float, y: float) -> tuple[float, float]:
         """Return the place of a value, kept inside the frame."""
@@ -31,23 +37,24 @@ class Frame:
             self.height - BOTTOM - up * (self.height - TOP - BOTTOM),
         )
 
-    def axes(self, x_label: str, y_label: str, steps: int = 4) -> str:
-        """Return grid lines with numbers, and both labels."""
+    def axes(self, x_label: str, y_label: str) -> str:
+        """Return grid lines with round numbers, and both labels."""
         parts = []
-        for index in range(steps + 1):
-            share = index / steps
-            x = self.x[0] + share * (self.x[1] - self.x[0])
-            y = self.y[0] + share * (self.y[1] - self.y[0])
-            px, py = self.at(x, y)
+        for y in round_numbers(*self.y, 5):
+            height = self.at(0.0, y)[1]
             parts.append(
-                f'<line class="grid" x1="{LEFT}" x2="{self.width - RIGHT}" y1="{py:.1f}" '
-                f'y2="{py:.1f}"/><text x="{LEFT - 6}" y="{py + 4:.1f}" text-anchor="end">{y:.3g}'
-                f'</text><text x="{px:.1f}" y="{self.height - BOTTOM + 16}" '
-                f'text-anchor="middle">{x:.3g}</text>'
+                f'<line class="grid" x1="{LEFT}" x2="{self.width - RIGHT}" y1="{height:.1f}" '
+                f'y2="{height:.1f}"/><text x="{LEFT - 6}" y="{height + 4:.1f}" '
+                f'text-anchor="end">{y:g}</text>'
+            )
+        for x in round_numbers(*self.x, int(self.width / 100)):
+            parts.append(
+                f'<text x="{self.at(x, 0.0)[0]:.1f}" y="{self.height - BOTTOM + 18}" '
+                f'text-anchor="middle">{x:g}</text>'
             )
         parts.append(
-            f'<text x="{self.width / 2}" y="{self.height - 6}" text-anchor="middle">'
-            f'{escape(x_label)}</text><text x="{LEFT}" y="{TOP - 3}">{escape(y_label)}</text>'
+            f'<text x="{self.width / 2}" y="{self.height - 8}" text-anchor="middle">'
+            f'{escape(x_label)}</text><text x="10" y="18">{escape(y_label)}</text>'
         )
         return "".join(parts)
 
@@ -66,12 +73,62 @@ class Frame:
             f"<title>{escape(title)}</title></circle>"
         )
 
-    def svg(self, label: str, *parts: str) -> str:
+    def label(self, place: tuple[float, float], name: str, taken: Sequence[Box]) -> tuple[str, Box]:
+        """Return a name beside a point, where it covers least of what is there, and its box."""
+        px, py = self.at(*place)
+        width = LETTER * len(name)
+        found: list[tuple[float, int, Box]] = []
+        for rank, (side, drop) in enumerate(SPOTS):
+            left = px + 8 if side > 0 else px - 8 - width
+            box = (left, py + drop - LINE / 2, left + width, py + drop + LINE / 2)
+            outside = max(0.0, LEFT - left) + max(0.0, left + width - self.width + 4)
+            below = max(0.0, box[3] - self.height + BOTTOM)
+            covered = sum(_overlap(box, other) for other in taken)
+            found.append((covered + 100.0 * (outside + below), rank, box))
+        box = min(found)[2]
+        return (
+            f'<text x="{box[0]:.1f}" y="{box[3] - 3:.1f}">{escape(name)}</text>',
+            box,
+        )
+
+    def svg(self, label: str, kind: str, *parts: str) -> str:
         """Return the drawing with a label for those who do not see it."""
         return (
-            f'<svg viewBox="0 0 {self.width:g} {self.height:g}" role="img" '
+            f'<svg class="{kind}" viewBox="0 0 {self.width:g} {self.height:g}" role="img" '
             f'aria-label="{escape(label)}">{"".join(parts)}</svg>'
         )
+
+
+SPOTS = [
+    (side, drop) for drop in (14, -12, 1, 28, -26, 42, -40, 56, -54) for side in (1, -1)
+]  # right or left of a point, and how far below it, by preference
+
+
+def _overlap(one: Box, other: Box) -> float:
+    """Return the area that two boxes share."""
+    across = min(one[2], other[2]) - max(one[0], other[0])
+    down = min(one[3], other[3]) - max(one[1], other[1])
+    return max(0.0, across) * max(0.0, down)
+
+
+def _around(place: tuple[float, float], size: float) -> Box:
+    return (place[0] - size, place[1] - size, place[0] + size, place[1] + size)
+
+
+def round_numbers(low: float, high: float, at_most: int) -> list[float]:
+    """Return about `at_most` multiples of 1, 2 or 5 times a power of ten; an empty range's end."""
+    if not high > low:
+        return [low]
+    rough = (high - low) / max(at_most, 1)
+    power = 10.0 ** math.floor(math.log10(rough))
+    step = next(m * power for m in (1, 2, 5, 10) if m * power >= 0.999 * rough)
+    first, last = math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9)
+    return [float(f"{index * step:.12g}") for index in range(first, last + 1)]
+
+
+def shortened(name: str, longest: int) -> str:
+    """Return a name of at most so many letters."""
+    return name if len(name) <= longest else name[: longest - 1] + "\u2026"
 
 
 def together(places: Mapping[str, tuple[float, float]]) -> dict[str, tuple[float, float]]:
@@ -88,7 +145,7 @@ def cost_quality(
     served: tuple[float, float],
     kinds: Mapping[str, str],
 ) -> str:
-    """Return hulls of swept policies, fixed tiers as dots and the served point.
+    """Return hulls of swept policies, fixed tiers as dots and the served point, for two widths.
 
     Parameters
     ----------
@@ -105,21 +162,54 @@ def cost_quality(
     costs = [served[0], *(x for x, _ in tiers.values()), *(x for c, _ in lines.values() for x in c)]
     goods = [served[1], *(y for _, y in tiers.values()), *(y for _, q in lines.values() for y in q)]
     room = 0.05 * ((max(goods) - min(goods)) or 1.0)
-    frame = Frame((0.0, 1.04 * max(costs) or 1.0), (min(goods) - room, max(goods) + room))
-    parts = [frame.axes("mean cost, USD a step", "mean quality")]
-    for name, (x, y) in lines.items():
-        parts.append(frame.line(x.tolist(), y.tolist(), kinds[name]))
-    for name, (cost, quality) in together(tiers).items():
-        parts.append(frame.dot(cost, quality, "tier", f"{name}: {cost:.3g} USD, {quality:.3f}", 4))
-        px, py = frame.at(cost, quality)
-        anchor = "end" if px > frame.width / 2 else "start"
-        shift = -7 if anchor == "end" else 7
-        parts.append(
-            f'<text x="{px + shift:.1f}" y="{py + 14:.1f}" text-anchor="{anchor}">'
-            f"{escape(name)}</text>"
-        )
-    parts.append(frame.dot(*served, "spot", f"served: {served[0]:.3g} USD, {served[1]:.3f}", 7))
-    return frame.svg("Mean quality against mean cost of the router and its controls", *parts)
+    # Dollars for a thousand steps: those for one are too small to be read.
+    ranges = (0.0, 1040 * max(costs) or 1.0), (min(goods) - room, min(max(goods) + room, 1.0))
+    drawn = []
+    for kind, size in (("broad", BROAD), ("narrow", NARROW)):
+        frame = Frame(*ranges, *size)
+        parts = [frame.axes("mean cost, USD per 1,000 steps", "mean quality")]
+        parts += [
+            frame.line([1000 * one for one in x], y.tolist(), kinds[name])
+            for name, (x, y) in lines.items()
+        ]
+        curves = [place for x, y in lines.values() for place in _along(frame, 1000 * x, y)]
+        parts += _named(frame, tiers, served, curves, LONGEST[size])
+        title = f"served: {1000 * served[0]:.3g} USD per 1,000 steps, quality {served[1]:.3f}"
+        parts.append(frame.dot(1000 * served[0], served[1], "spot", title, 7))
+        about = "Mean quality against mean cost of the router and its controls"
+        drawn.append(frame.svg(about, kind, *parts))
+    return "".join(drawn)
+
+
+def _along(frame: Frame, xs: Floats, ys: Floats) -> Iterable[Box]:
+    """Yield small boxes along a line, which labels had better not cover."""
+    places = [frame.at(x, y) for x, y in zip(xs, ys, strict=True)]
+    for (x1, y1), (x2, y2) in pairwise(places):
+        count = max(1, int(math.hypot(x2 - x1, y2 - y1) / 6))
+        for index in range(count):
+            share = index / count
+            yield _around((x1 + share * (x2 - x1), y1 + share * (y2 - y1)), 1.5)
+
+
+def _named(
+    frame: Frame,
+    tiers: Mapping[str, tuple[float, float]],
+    served: tuple[float, float],
+    curves: Sequence[Box],
+    longest: int,
+) -> list[str]:
+    """Return dots with names beside them that keep clear of each other."""
+    places = {name: (1000 * x, y) for name, (x, y) in together(tiers).items()}
+    dots = [*places.values(), (1000 * served[0], served[1])]
+    heading = (0.0, 0.0, LEFT + 60, TOP - 8)  # where the name of the axis stands
+    taken = [*curves, *[heading] * 8, *(_around(frame.at(*place), 8) for place in dots)]
+    parts = []
+    for name, place in places.items():
+        title = f"{name}: {place[0]:.3g} USD per 1,000 steps, quality {place[1]:.3f}"
+        words, box = frame.label(place, shortened(name, longest), taken)
+        taken += [box] * 8  # names over names are worse than names over lines
+        parts += [frame.dot(*place, "tier", title, 4), words]
+    return parts
 
 
 def bars(mix: Mapping[str, float]) -> str:
@@ -134,18 +224,4 @@ def bars(mix: Mapping[str, float]) -> str:
             if share > 0
         )
         + "</div>"
-    )
-
-
-def estimate_against_outcome(tier: str, estimate: float, outcome: float, error: float) -> str:
-    """Return two bars, expected and true mean quality of a tier, and its calibration error."""
-    rows = "".join(
-        f'<text x="8" y="{y}">{word} {value:.3f}</text><rect class="bar" x="110" y="{y - 10}" '
-        f'width="{max(0.0, min(1.0, value)) * 120:.1f}" height="11" opacity="{shade}"/>'
-        for y, word, value, shade in ((44, "expected", estimate, 1), (62, "true", outcome, 0.5))
-    )
-    return (
-        f'<svg viewBox="0 0 240 92" role="img" aria-label="Calibration of {escape(tier)}">'
-        f'<text x="8" y="20">{escape(tier)}</text>{rows}'
-        f'<text x="8" y="82">mean error over bins {error:.3f}</text></svg>'
     )

@@ -23,7 +23,7 @@ h1 { font-size: 1.5rem; margin: 0 0 .25rem; }
 h2 { font-size: 1.1rem; margin: 2.25rem 0 .5rem; }
 p { margin: .4rem 0; max-width: 46rem; }
 .soft { color: var(--soft); font-size: .9rem; }
-.tiles { display: grid; grid-template-columns: repeat(auto-fit, minmax(11rem, 1fr)); gap: .75rem;
+.tiles { display: grid; grid-template-columns: repeat(auto-fit, minmax(9.5rem, 1fr)); gap: .75rem;
   margin: 1.25rem 0; }
 .tile { background: var(--card); border: 1px solid var(--line); border-radius: .5rem;
   padding: .75rem 1rem; }
@@ -32,12 +32,16 @@ p { margin: .4rem 0; max-width: 46rem; }
 .wide { overflow-x: auto; }
 table { border-collapse: collapse; width: 100%; font-size: .9rem; }
 th, td { text-align: left; padding: .35rem .6rem .35rem 0; border-bottom: 1px solid var(--line);
-  overflow-wrap: anywhere; }
+  vertical-align: top; }
+th { vertical-align: bottom; }
+th:first-child, td:first-child { min-width: 7.5rem; max-width: 20rem; overflow-wrap: break-word;
+  position: sticky; left: 0; background: var(--page); }
 td.n, th.n { text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap; }
 tr.own td { font-weight: 600; }
 svg { display: block; width: 100%; height: auto; background: var(--card);
   border: 1px solid var(--line); border-radius: .5rem; }
-svg text { fill: var(--soft); font: 11px system-ui, sans-serif; }
+svg text { fill: var(--soft); font: 12px system-ui, sans-serif; }
+.narrow { display: none; }
 svg .grid { stroke: var(--line); }
 svg polyline { fill: none; stroke-width: 1.5; }
 .router { stroke: var(--accent); stroke-width: 2.5; }
@@ -46,10 +50,19 @@ svg polyline { fill: none; stroke-width: 1.5; }
 .oracle { stroke: var(--soft); }
 svg .spot { fill: var(--accent); stroke: var(--card); stroke-width: 2; }
 svg .tier { fill: var(--soft); }
-svg .bar { fill: var(--accent); }
-.small { display: grid; grid-template-columns: repeat(auto-fit, minmax(12rem, 1fr)); gap: .75rem; }
-.mix { display: flex; height: 1rem; min-width: 10rem; border-radius: .25rem; overflow: hidden; }
+svg.key { display: inline-block; width: 2.2rem; height: .6rem; background: none; border: 0;
+  margin-right: .35rem; }
+.keys span { display: inline-block; margin-right: 1.1rem; white-space: nowrap; }
+.note { background: var(--card); border: 1px solid var(--second); border-radius: .5rem;
+  padding: .6rem 1rem; margin: 1rem 0; }
+ul { padding-left: 1.25rem; }
+li { max-width: 46rem; margin: .2rem 0; }
+.mix { display: flex; height: 1rem; margin-top: .25rem; min-width: 9rem;
+  max-width: 24rem; border-radius: .25rem; overflow: hidden; }
 .mix i { background: var(--accent); display: block; }
+@media (max-width: 36rem) { .broad { display: none; } .narrow { display: block; }
+  th:first-child, td:first-child { min-width: 6rem; max-width: 9rem; }
+  th.n { white-space: normal; } th, td { padding-right: .45rem; } table { font-size: .85rem; } }
 </style>
 </head>
 <body>

@@ -5,16 +5,20 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import cycle
 from pathlib import Path
 from typing import Any
 
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from tierwise.data.files import replacing, write_bytes
 from tierwise.eval.calibration import Bin
-from tierwise.eval.drawing import together
+from tierwise.eval.drawing import shortened, together
 from tierwise.eval.judge import Points
 
+MARKS = "x+^v<>sDpP*hHdX1234"
+LONGEST = 44  # letters of a name in a legend
 LINES = ("router", "task mean", "nearest texts", "oracle")
 
 
@@ -87,8 +91,8 @@ def curve_rows(
 
 
 def _plain(name: str) -> str:
-    """Return a name that matplotlib takes as it is: dollars would start a formula."""
-    return name.replace("$", r"\$")
+    """Return a name for a legend: not too long, and dollars are not the start of a formula."""
+    return shortened(name, LONGEST).replace("$", r"\$")
 
 
 def _curve(
@@ -96,28 +100,26 @@ def _curve(
     served: tuple[float, float],
     fixed: Mapping[str, Mapping[str, float]],
 ) -> Figure:
-    figure = Figure(figsize=(7, 4.5))
+    figure = Figure(figsize=(9, 4.5))
     axes = figure.subplots()
     for name in LINES:
         if name in points:
             axes.plot(*points[name], label=name, linewidth=2 if name == "router" else 1)
     places = {name: (one["cost_usd"], one["quality"]) for name, one in fixed.items()}
-    dearest = max((cost for cost, _ in places.values()), default=0.0)
-    for name, place in together(places).items():
-        axes.plot(*place, "x", color="gray")
-        side = "right" if place[0] > dearest / 2 else "left"
-        shift = (-4 if side == "right" else 4, -9)
-        label: dict[str, Any] = {
-            "fontsize": 6,
-            "color": "gray",
-            "ha": side,
-            "textcoords": "offset points",
-        }
-        axes.annotate(_plain(name), place, xytext=shift, **label)
+    # In the legend rather than beside the marks: names beside marks lie over each other.
+    for mark, (name, place) in zip(cycle(MARKS), together(places).items(), strict=False):
+        axes.plot(*place, mark, color="dimgray", label=_plain(name), markersize=6)
     axes.plot(*served, "o", color="black", label="served")
     axes.set(xlabel="mean cost, USD a step", ylabel="mean quality")
-    axes.legend(fontsize=7)
+    _legend(axes)
     return figure
+
+
+def _legend(axes: Axes) -> None:
+    """Add a legend to the right of a drawing, where it covers nothing; names may start with _."""
+    handles: list[Any] = [*axes.lines, *axes.containers]
+    names = [str(one.get_label()) for one in handles]
+    axes.legend(handles, names, fontsize=7, loc="upper left", bbox_to_anchor=(1.01, 1.0))
 
 
 def _calibration(bins: Mapping[str, Sequence[Bin]]) -> Figure:
@@ -134,7 +136,7 @@ def _calibration(bins: Mapping[str, Sequence[Bin]]) -> Figure:
 
 
 def _mix(mix: Mapping[str, Mapping[str, float]]) -> Figure:
-    figure = Figure(figsize=(7, 1.2 + 0.35 * len(mix)))
+    figure = Figure(figsize=(9, 1.2 + 0.35 * len(mix)))
     axes = figure.subplots()
     names, left = list(mix)[::-1], [0.0] * len(mix)
     for tier in next(iter(mix.values()), {}):
@@ -142,7 +144,7 @@ def _mix(mix: Mapping[str, Mapping[str, float]]) -> Figure:
         axes.barh([_plain(name) for name in names], share, left=left, label=_plain(tier))
         left = [a + b for a, b in zip(left, share, strict=True)]
     axes.set(xlabel="share of steps", xlim=(0, 1))
-    axes.legend(fontsize=7, loc="lower right")
+    _legend(axes)
     return figure
 
 

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 LOGGED = ("policy", "controls", "curves", "calibration", "test")  # groups of metrics.json
 # MLflow's and its libraries' warnings about themselves, which nobody here can act on.
 NOISE = ("noload", "Any type hint is inferred as AnyType", "Starting with pandas version 4.0")
+GLANCE = "at a glance"  # the UI sorts groups by name: this one comes first
 FILES = ("metrics.json", "certificate.json", "gate.json", "report.html")
 
 
@@ -46,13 +47,39 @@ class RegisterParams:
 
 
 def numbers(value: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, float]]:
-    """Yield the numbers of nested metrics under names that MLflow takes, `/` between groups."""
+    """Yield the numbers of nested metrics under names that MLflow takes: group/words of the rest.
+
+    One `/` a name: the UI draws a section for each distinct part before the last one.
+    """
     for key, one in value.items():
         name = prefix + re.sub(r"[^\w\-. ]", "_", str(key))
         if isinstance(one, Mapping):
-            yield from numbers(one, f"{name}/")
+            yield from numbers(one, f"{name} " if "/" in name else f"{name}/")
         elif isinstance(one, int | float) and not isinstance(one, bool):
             yield name[:250], float(one)
+
+
+def headline(metrics: Mapping[str, Any]) -> dict[str, float]:
+    """Return the few numbers to compare runs by, in a group that the UI shows first."""
+    policy, curves = metrics.get("policy", {}), metrics.get("curves", {})
+    found = {
+        name: policy.get(name, {}).get("value")
+        for name in ("cost_saved", "quality_kept", "time_saved")
+    }
+    found["routing_gain"] = curves.get("router", {}).get("routing_gain")
+    return {f"{GLANCE}/{name}": float(value) for name, value in found.items() if value is not None}
+
+
+def description(run: Path, gate: Mapping[str, Any]) -> str:
+    """Return what a person reads first of a bundle, as Markdown: promise, note, the gate's word."""
+    words = []
+    for file, key in (("certificate.json", "promise"), ("metrics.json", "note")):
+        if (run / file).exists():
+            words.append(str(read_json(run / file).get(key, "")))
+    rules = [f"- {one['name']}: {one['verdict']}. {one['words']}" for one in gate["rules"]]
+    words += ["The gate " + ("passed" if gate["passed"] else "refused") + " it:", "\n".join(rules)]
+    # Names come from logs: what would be markup there is shown as it is.
+    return re.sub(r"([<>\[\]`*_|#\\])", r"\\\1", "\n\n".join(word for word in words if word))
 
 
 def settings(params: Path) -> dict[str, str]:
@@ -138,17 +165,24 @@ def register(run: Path, params: Path = Path("params.yaml")) -> dict[str, Any]:
         version = _version_of(client, name, sha256)
         if version is None:
             version = _enter(client, run, params, wanted.experiment, name, sha256)
-        aliases = _mark(client, name, version, gate)
+        aliases = _mark(client, name, version, gate, description(run, gate))
     return {"name": name, "sha256": sha256, "aliases": aliases}
 
 
-def _mark(client: MlflowClient, name: str, version: str, gate: Mapping[str, Any]) -> list[str]:
-    """Tag a version with the gate's reasons and move the aliases to it, return those."""
-    client.set_model_version_tag(name, version, "gate", "passed" if gate["passed"] else "refused")
+def _mark(
+    client: MlflowClient, name: str, version: str, gate: Mapping[str, Any], words: str
+) -> list[str]:
+    """Describe a version and its run, tag them with the gate's word, return the moved aliases."""
+    verdict = "passed" if gate["passed"] else "refused"
+    entered = client.update_model_version(name, version, description=words[:5000])
+    client.set_model_version_tag(name, version, "gate", verdict)
+    if entered.run_id:
+        client.set_tag(entered.run_id, "gate", verdict)
+        client.set_tag(entered.run_id, "mlflow.note.content", words[:5000])
     for rule in gate["rules"]:
         tag = f"gate.{re.sub(r'[^a-z0-9]', '_', rule['name'])}"
-        words = f"{rule['verdict']}: {rule['words']}"[:5000]  # MLflow takes no longer tag
-        client.set_model_version_tag(name, version, tag, words)
+        told = f"{rule['verdict']}: {rule['words']}"[:5000]  # MLflow takes no longer tag
+        client.set_model_version_tag(name, version, tag, told)
     aliases = ["challenger", "champion"] if gate["passed"] else ["challenger"]
     for alias in aliases:
         client.set_registered_model_alias(name, alias, version)
@@ -192,6 +226,7 @@ def _enter(
     with mlflow.start_run(run_name=f"{run.resolve().name} {sha256[:12]}", tags=tags):
         mlflow.log_params(settings(params))
         metrics = read_json(run / "metrics.json")
+        mlflow.log_metrics(headline(metrics))
         mlflow.log_metrics(dict(numbers({key: metrics[key] for key in LOGGED if key in metrics})))
         frame, digest = outcomes(run / "steps.npz")
         data = from_pandas(frame, name=run.resolve().name, digest=digest)

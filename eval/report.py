@@ -6,11 +6,27 @@ from collections.abc import Mapping, Sequence
 from html import escape
 from typing import Any
 
-from tierwise.eval.drawing import bars, cost_quality, estimate_against_outcome
+from tierwise.eval.drawing import bars, cost_quality
 from tierwise.eval.metrics import Floats
 from tierwise.eval.page import PAGE
 
 KINDS = {"oracle": "oracle", "nearest texts": "words", "task mean": "task", "router": "router"}
+MEANINGS = {
+    "router": "the router over its whole path",
+    "task mean": "the mean of role and task",
+    "nearest texts": "nearest texts",
+    "oracle": "knowing every outcome (the oracle)",
+}
+REASONS = {
+    "floor": "floor: the certified policy chose",
+    "not_certified": "not_certified: nothing was certified there, the reference tier serves",
+    "fixed_role": "fixed_role: the role is bound to a tier",
+}
+FEEDBACK = {
+    "full": "The logs hold outcomes of several tiers, of too few steps to judge a policy on.",
+    "logged": "The logs hold the outcome of the one tier that served each step.",
+    "none": "The logs hold costs, and no quality of any answer.",
+}
 NOT_PROMISED = (
     "Any single tenant, role or task: the promise is a mean over the steps of a stratum.",
     "Traffic that differs from the logs it was learned and certified on.",
@@ -31,9 +47,11 @@ def interval(one: Mapping[str, float | None]) -> str:
     return f"{percent(one['low'])} to {percent(one['high'])}"
 
 
-def table(header: Sequence[str], rows: Sequence[Sequence[str]], own: str = "") -> str:
-    """Return an HTML table of ready HTML cells; the first column is text, the row `own` is bold."""
-    kind = ["" if index == 0 else ' class="n"' for index in range(len(header))]
+def table(
+    header: Sequence[str], rows: Sequence[Sequence[str]], own: str = "", words: int = 1
+) -> str:
+    """Return an HTML table of ready HTML cells; `words` columns are text, the row `own` is bold."""
+    kind = ["" if index < words else ' class="n"' for index in range(len(header))]
     head = "".join(f"<th{k}>{escape(h)}</th>" for k, h in zip(kind, header, strict=True))
     body = "".join(
         f"<tr{' class=own' if row[0] == own else ''}>"
@@ -42,6 +60,14 @@ def table(header: Sequence[str], rows: Sequence[Sequence[str]], own: str = "") -
         for row in rows
     )
     return f'<div class="wide"><table><tr>{head}</tr>{body}</table></div>'
+
+
+def thousand(usd: float | None) -> str:
+    """Return the price of a thousand steps of so many USD each; a dash where it is unknown."""
+    if usd is None:
+        return "-"
+    value = 1000 * usd
+    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.4g}"
 
 
 def tile(title: str, value: str, note: str) -> str:
@@ -69,13 +95,15 @@ def render(
         Mean cost and mean quality of swept policies; empty where nothing was judged.
     """
     parts = []
+    if metrics.get("note"):
+        parts.append(f'<p class="note">{escape(metrics["note"])}</p>')
     if "policy" in metrics:
         parts += [_headline(metrics), _promise(certificate), _curve(metrics, points)]
         parts += [_controls(metrics), _mix(metrics), _calibration(metrics), _slices(metrics)]
     else:
-        parts += [f"<p>{escape(metrics.get('note', ''))}</p>", _audit(metrics)]
+        parts += [_audit(metrics), _promise(certificate)]
         if "mix" in metrics:
-            parts += [_promise(certificate), _mix(metrics)]
+            parts.append(_mix(metrics))
     items = "".join(f"<li>{escape(words)}</li>" for words in NOT_PROMISED)
     parts.append(f"<h2>What is not promised</h2><ul>{items}</ul>")
     return PAGE.substitute(subject=escape(_subject(metrics)), body="\n".join(parts))
@@ -83,7 +111,7 @@ def render(
 
 def _subject(metrics: Mapping[str, Any]) -> str:
     if "test" not in metrics:
-        return f"Feedback in the logs: {metrics.get('feedback', 'unknown')}."
+        return FEEDBACK.get(metrics.get("feedback", ""), "What the logs hold is unknown.")
     test = metrics["test"]
     words = (
         f"Measured on {test['steps']:,} test steps in {test['units']:,} independent units, against "
@@ -135,14 +163,28 @@ def _curve(metrics: Mapping[str, Any], points: Mapping[str, tuple[Floats, Floats
     return (
         "<h2>Cost and quality</h2>"
         + cost_quality(points, fixed, served, KINDS)
-        + '<p class="soft">The large dot is what ships. Solid: the router over its whole path; '
-        "dashed: the mean of role and task; dotted: nearest texts; thin: knowing every outcome. "
-        "Small dots: policies without learning.</p>"
+        + _keys(points)
         + table(
-            ["swept policy", "saved at 100 %", "at 98 %", "at 95 % of quality", "routing gain"],
+            ["swept policy", *(f"saved at {r}\u00a0%" for r in (100, 98, 95)), "routing gain"],
             rows,
             own="router",
         )
+        + '<p class="soft">Saved: the share of the reference tier\'s cost that a point of the '
+        "curve saves while it keeps that share of the reference tier's quality.</p>"
+    )
+
+
+def _keys(points: Mapping[str, tuple[Floats, Floats]]) -> str:
+    """Return what the lines and dots of the curve mean."""
+    lines = "".join(
+        f'<span><svg class="key" viewBox="0 0 36 10" aria-hidden="true"><polyline '
+        f'class="{KINDS[name]}" points="1,5 35,5"/></svg>{escape(words)}</span>'
+        for name, words in MEANINGS.items()
+        if name in points
+    )
+    return (
+        f'<p class="soft keys">{lines}</p><p class="soft">The large dot is what ships; small dots '
+        "are policies without learning. Up and to the left is better.</p>"
     )
 
 
@@ -164,11 +206,11 @@ def _controls(metrics: Mapping[str, Any]) -> str:
             percent(one["quality_kept"]),
             percent(one["cost_saved"]),
             f"{one['quality']:.4f}",
-            f"{one['cost_usd']:.4g}",
+            thousand(one["cost_usd"]),
         ]
         for name, one in {"this policy": own, **metrics["controls"]}.items()
     ]
-    header = ["policy", "quality kept", "cost saved", "mean quality", "USD a step"]
+    header = ["policy", "quality kept", "cost saved", "mean quality", "USD per 1,000 steps"]
     return "<h2>Beside simple policies</h2>" + table(header, rows, own="this policy")
 
 
@@ -176,25 +218,46 @@ def _mix(metrics: Mapping[str, Any]) -> str:
     rows = [
         [
             escape(role),
-            bars(mix),
-            escape(", ".join(f"{t} {s:.0%}" for t, s in mix.items() if s > 0)),
+            bars(mix) + escape(", ".join(f"{t} {s:.0%}" for t, s in mix.items() if s > 0)),
         ]
         for role, mix in {"all": metrics["mix"], **metrics["mix_by_role"]}.items()
     ]
-    reasons = ", ".join(f"{name} {count:,}" for name, count in metrics["reasons"].items())
+    reasons = "; ".join(
+        f"{REASONS.get(name, name)} ({count:,} steps)" for name, count in metrics["reasons"].items()
+    )
     body = "".join(f"<tr>{''.join(f'<td>{cell}</td>' for cell in row)}</tr>" for row in rows)
     return (
-        f'<h2>Who is served what</h2><div class="wide"><table>{body}</table></div>'
-        f'<p class="soft">Reasons: {escape(reasons)}.</p>'
+        '<h2>Who is served what</h2><p class="soft">Share of test steps by role; bars run from the '
+        "cheapest tier (pale) to the dearest (full color).</p>"
+        f'<div class="wide"><table>{body}</table></div>'
+        f'<p class="soft">Why: {escape(reasons)}.</p>'
     )
 
 
 def _calibration(metrics: Mapping[str, Any]) -> str:
-    drawn = "".join(
-        estimate_against_outcome(tier, one["mean_estimate"], one["mean_outcome"], one["ece"] or 0.0)
-        for tier, one in metrics["calibration"].items()
+    found = metrics["calibration"]
+    rows = [
+        [
+            escape(tier),
+            percent(found[tier]["mean_estimate"]),
+            percent(found[tier]["mean_outcome"]),
+            percent(found[tier]["ece"]),
+        ]
+        for tier in _ordered(found, metrics)
+    ]
+    return (
+        "<h2>Do estimates come true</h2>"
+        + table(["tier", "expected quality", "true quality", "calibration error"], rows)
+        + '<p class="soft">Calibration error: the mean distance of expected from true quality over '
+        "groups of test steps of like estimates. It holds some noise: even true "
+        "estimates seldom get 0.</p>"
     )
-    return f'<h2>Do estimates come true</h2><div class="small">{drawn}</div>'
+
+
+def _ordered(found: Mapping[str, Any], metrics: Mapping[str, Any]) -> list[str]:
+    """Return the tiers found, cheap to dear where their order is known."""
+    known = [tier for tier in metrics.get("tiers", ()) if tier in found]
+    return known + [tier for tier in found if tier not in known]
 
 
 def _slices(metrics: Mapping[str, Any]) -> str:
@@ -218,7 +281,28 @@ def _slices(metrics: Mapping[str, Any]) -> str:
 
 
 def _audit(metrics: Mapping[str, Any]) -> str:
-    items = "".join(
-        f"<li>{escape(line)}</li>" for line in metrics.get("audit", {}).get("lines", [])
+    audit = metrics.get("audit", {})
+    total = str(next(iter(audit.get("lines", [])), ""))
+    by_role: Mapping[str, Any] = audit.get("by_role", {})
+    spent = {
+        role: sum(one["cost_usd"] for one in tiers.values()) for role, tiers in by_role.items()
+    }
+    rows = [
+        [
+            escape(role),
+            escape(tier),
+            f"{by_role[role][tier]['calls']:,}",
+            f"{by_role[role][tier]['cost_usd']:,.4g}",
+            percent(by_role[role][tier]["share"]),
+            percent(by_role[role][tier]["quality"]),
+        ]
+        for role in sorted(by_role, key=lambda name: (-spent[name], name))
+        for tier in _ordered(by_role[role], metrics)
+    ]
+    header = ["role", "tier", "calls", "USD", "share of spend", "mean quality"]
+    hints = "".join(f"<li>{escape(flag)}</li>" for flag in audit.get("flags", []))
+    return (
+        f"<h2>Where the money goes</h2><p>{escape(total)}</p>"
+        + table(header, rows, words=2)
+        + (f"<h2>Worth a trial</h2><ul>{hints}</ul>" if hints else "")
     )
-    return f"<h2>Where the money goes</h2><ul>{items}</ul>"

@@ -133,7 +133,9 @@ def fit_quality(
         weights[:, group] = np.where(found < LEAST_WEIGHT, 0.0, found)[:, None]
     total = np.sum([m * w for m, w in zip(members, weights, strict=True)], axis=0)
     level, contrasts = split_level(total, basis)
-    heeded = heeded_share(base + level, contrasts, learn.quality, relative_cost, learn.cost)
+    heeded = heeded_share(
+        base + level, contrasts, learn.quality, relative_cost, learn.cost, learn.unit, rng
+    )
     weights = heed(weights, basis, heeded)
     alphas = [params.alphas[p] for p in picked]
     model = fit_members(data, prior, basis, groups, alphas, weights, params, rng)

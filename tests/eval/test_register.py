@@ -13,7 +13,7 @@ import pytest
 from onnx import TensorProto, helper
 
 from tierwise.data.errors import BadInput
-from tierwise.eval.register import numbers, register
+from tierwise.eval.register import description, headline, numbers, register
 from tierwise.features.steps import StepTable, save_steps
 
 SECRET = b"the launch code is swordfish"
@@ -99,6 +99,37 @@ def test_champion_is_the_newest_that_passed_and_challenger_the_newest(project: P
     assert (challenger.tags["sha256"], challenger.tags["gate"]) == ("c" * 64, "refused")
 
 
+def test_a_run_and_its_version_say_what_was_promised_and_what_the_gate_said(project: Path) -> None:
+    client = client_of(project / "artifacts" / "own")
+    champion = client.get_model_version_by_alias("tierwise-own", "champion")
+    run = client.get_run(champion.run_id)
+    assert run.data.tags["gate"] == "passed"
+    assert run.data.tags["mlflow.note.content"] == champion.description
+    assert champion.description == "The gate passed it:\n\n- cost: pass. cheaper"
+
+
+def test_words_of_the_logs_are_no_markup_in_a_description(tmp_path: Path) -> None:
+    write_run(tmp_path / "artifacts" / "own", "a" * 64, passed=True)
+    run = tmp_path / "artifacts" / "own"
+    (run / "certificate.json").write_text(json.dumps({"promise": "Kept for <b>[a](x)</b>."}))
+    words = description(run, {"passed": False, "rules": []})
+    assert words.startswith(r"Kept for \<b\>\[a\](x)\</b\>.")
+    assert words.endswith("The gate refused it:")
+
+
+def test_runs_are_compared_by_a_few_numbers_in_the_first_group(project: Path) -> None:
+    client = client_of(project / "artifacts" / "own")
+    champion = client.get_model_version_by_alias("tierwise-own", "champion")
+    found = client.get_run(champion.run_id).data.metrics
+    assert found["at a glance/cost_saved"] == found["policy/cost_saved value"] == 0.5
+    assert min(found) == "at a glance/cost_saved"
+    unknown = {
+        "policy": {"cost_saved": {"value": None}},
+        "curves": {"router": {"routing_gain": 0.2}},
+    }
+    assert headline(unknown) == {"at a glance/routing_gain": 0.2}
+
+
 def test_the_graph_in_the_registry_is_the_graph_that_ships(project: Path) -> None:
     import mlflow
 
@@ -135,4 +166,4 @@ def test_a_run_without_a_bundle_is_refused(tmp_path: Path) -> None:
 
 def test_metric_names_are_ones_mlflow_takes() -> None:
     found = dict(numbers({"controls": {"always m/x:1": {"cost": 1, "none": None, "flag": True}}}))
-    assert found == {"controls/always m_x_1/cost": 1.0}
+    assert found == {"controls/always m_x_1 cost": 1.0}, "one group: the UI draws each as a section"

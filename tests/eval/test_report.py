@@ -12,8 +12,8 @@ import pytest
 from eval_fakes import FakeGraph, make_steps, write_run
 
 from tierwise.data.files import read_json, write_json
-from tierwise.eval import evaluate, summary
-from tierwise.eval.drawing import Frame, cost_quality, together
+from tierwise.eval import evaluate, report, summary
+from tierwise.eval.drawing import Frame, cost_quality, round_numbers, together
 
 VOID = {"meta"}
 
@@ -77,6 +77,9 @@ def test_the_page_is_readable_in_the_dark_and_on_a_phone(page: str) -> None:
     assert "prefers-color-scheme: dark" in page
     assert 'name="viewport"' in page
     assert "overflow-x: auto" in page
+    assert {'<svg class="broad"', '<svg class="narrow"'} <= set(
+        re.findall(r"<svg class=\"\w+\"", page)
+    )
 
 
 def test_the_page_shows_the_numbers_that_were_measured(run: Path, page: str) -> None:
@@ -88,6 +91,68 @@ def test_the_page_shows_the_numbers_that_were_measured(run: Path, page: str) -> 
 def test_the_page_says_what_is_not_promised(page: str) -> None:
     assert "What is not promised" in page
     assert "differs from the logs" in page
+
+
+def test_a_note_is_shown_before_the_numbers_it_explains(run: Path) -> None:
+    metrics = read_json(run / "metrics.json") | {"note": "Every quality is <the same>."}
+    page = report.render(metrics, {"promise": "Kept."}, {})
+    assert page.index("Every quality is &lt;the same&gt;.") < page.index("cost saved")
+
+
+def test_a_page_without_a_note_has_no_box_for_one(page: str) -> None:
+    assert 'class="note"' not in page
+
+
+def test_without_a_policy_the_page_says_who_costs_what_dearest_role_first() -> None:
+    one = {"calls": 1200, "cost_usd": 3.0, "share": 0.25, "quality": None}
+    audit = {
+        "lines": ["2,400 calls cost 12 USD", "not repeated"],
+        "by_role": {
+            "coder": {"big": one},
+            "planner": {"big": one | {"cost_usd": 9.0, "share": 0.75}, "<small>": one},
+        },
+        "flags": ["coder: worth a trial"],
+    }
+    metrics = {"audit": audit, "feedback": "none", "note": "Add quality.", "tiers": ["<small>"]}
+    page = report.render(metrics, {"promise": "Nothing is certified."}, {})
+    rows = re.findall(r"<tr><td>(\w+)</td><td>([^<]+)</td>", page)
+    assert rows == [("planner", "&lt;small&gt;"), ("planner", "big"), ("coder", "big")]
+    for words in ("2,400 calls cost 12 USD", "75.0 %", "worth a trial", "Nothing is certified."):
+        assert words in page
+    assert "not repeated" not in page
+
+
+def test_an_unknown_calibration_error_is_not_shown_as_none(run: Path) -> None:
+    metrics = read_json(run / "metrics.json")
+    metrics["calibration"]["small"]["ece"] = None
+    row = re.search(r"<td>small</td>.*?</tr>", report.render(metrics, {}, {}).split("come true")[1])
+    assert row is not None
+    assert row.group().endswith('<td class="n">-</td></tr>')
+
+
+def test_the_price_of_a_thousand_steps_is_never_in_powers_of_ten() -> None:
+    found = [report.thousand(usd) for usd in (6.429e-05, 0.01425, 12.5, None)]
+    assert found == ["0.06429", "14.25", "12,500", "-"]
+
+
+def test_axes_are_marked_with_round_numbers_inside_their_range() -> None:
+    assert round_numbers(0.0, 26.7, 7) == [0, 5, 10, 15, 20, 25]
+    assert round_numbers(0.581, 0.931, 5) == [0.6, 0.7, 0.8, 0.9]
+    assert round_numbers(2.0, 2.0, 5) == [2.0]
+
+
+def test_names_beside_near_points_do_not_lie_over_each_other() -> None:
+    frame = Frame((0.0, 1.0), (0.0, 1.0))
+    taken: list[tuple[float, float, float, float]] = []
+    for place in ((0.5, 0.5), (0.51, 0.5), (0.5, 0.51), (0.99, 0.5)):
+        words, box = frame.label(place, "always something long", taken)
+        assert "always something long" in words
+        assert all(
+            box[2] <= other[0] or other[2] <= box[0] or box[3] <= other[1] or other[3] <= box[1]
+            for other in taken
+        )
+        assert box[2] <= frame.width
+        taken.append(box)
 
 
 def test_points_outside_the_frame_stay_inside_the_drawing() -> None:

@@ -8,6 +8,7 @@ import pytest
 from tierwise.training.worth import heeded_share
 
 N = 2_000
+UNIT = np.arange(N).astype(np.str_)
 
 
 @pytest.fixture
@@ -26,17 +27,17 @@ def world(rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray, np.ndarray,
 
 def test_a_true_word_is_heeded(rng: np.random.Generator) -> None:
     tables, truth, quality, cost = world(rng)
-    assert heeded_share(tables, truth, quality, cost, cost) > 0
+    assert heeded_share(tables, truth, quality, cost, cost, UNIT, rng) > 0
 
 
 def test_a_word_that_is_the_opposite_of_true_is_not_heeded(rng: np.random.Generator) -> None:
     tables, truth, quality, cost = world(rng)
-    assert heeded_share(tables, -truth, quality, cost, cost) == 0.0
+    assert heeded_share(tables, -truth, quality, cost, cost, UNIT, rng) == 0.0
 
 
 def test_nothing_said_leaves_the_tables_alone(rng: np.random.Generator) -> None:
     tables, truth, quality, cost = world(rng)
-    assert heeded_share(tables, 0 * truth, quality, cost, cost) == 0.0
+    assert heeded_share(tables, 0 * truth, quality, cost, cost, UNIT, rng) == 0.0
 
 
 def test_steps_not_known_for_every_tier_are_left_out(rng: np.random.Generator) -> None:
@@ -44,7 +45,7 @@ def test_steps_not_known_for_every_tier_are_left_out(rng: np.random.Generator) -
     half = quality.copy()
     half[::2, 0] = np.nan
     truth[::2] *= -50  # what is said of these is wrong, and nobody can know
-    assert heeded_share(tables, truth, half, cost, cost) > 0
+    assert heeded_share(tables, truth, half, cost, cost, UNIT, rng) > 0
 
 
 def test_with_too_few_complete_steps_the_word_is_taken_as_weighed(
@@ -52,4 +53,13 @@ def test_with_too_few_complete_steps_the_word_is_taken_as_weighed(
 ) -> None:
     tables, truth, quality, cost = world(rng)
     quality[40:, 0] = np.nan
-    assert heeded_share(tables, -truth, quality, cost, cost) == 1.0
+    assert heeded_share(tables, -truth, quality, cost, cost, UNIT, rng) == 1.0
+
+
+def test_noise_that_drowns_what_the_tables_know_is_not_heeded(rng: np.random.Generator) -> None:
+    heeded = []
+    for _ in range(10):
+        tables, truth, quality, cost = world(rng)
+        noise = 6.0 * rng.normal(size=truth.shape)
+        heeded.append(heeded_share(tables + truth, noise, quality, cost, cost, UNIT, rng))
+    assert np.mean(np.array(heeded) > 0) <= 0.2
