@@ -75,9 +75,10 @@ def encode(
         elif column.name not in frame:
             continue
         elif column.kind == "category":
-            index = {value: float(i) for i, value in enumerate(column.vocabulary)}
-            values = frame[column.name].astype(object)
-            out[:, j] = [index.get(str(v), np.nan) if pd.notna(v) else np.nan for v in values]
+            known = frame[column.name].notna().to_numpy(dtype=bool)
+            values = pd.Index(frame.loc[known, column.name].astype(str), dtype=object)
+            index = pd.Index(column.vocabulary, dtype=object).get_indexer(values)
+            out[known, j] = np.where(index >= 0, index, np.nan)
         else:
             numbers = pd.to_numeric(frame[column.name], errors="coerce").astype("Float64")
             out[:, j] = numbers.to_numpy(dtype=np.float32, na_value=np.nan)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache
-from pathlib import Path
+from pathlib import Path as File
 from typing import Any
 
 import numpy as np
@@ -33,7 +33,7 @@ from tierwise.router_model.floors import floor_table
 from tierwise.router_model.graph import build_graph, serialize, set_floors
 from tierwise.router_model.graph_members import add_trees
 from tierwise.router_model.model import Model, Trees
-from tierwise.router_model.rule import choose
+from tierwise.router_model.rule import Path, choose
 from tierwise.router_model.runtime import PolicyGraph
 from tierwise.training.certify import CertifyParams, certify_steps
 from tierwise.training.fit import FitParams, Fitted, fit
@@ -99,7 +99,7 @@ def run_world(seed: int, n_fresh: int = FRESH_STEPS) -> World:
         unit, part = assign(ids, ids, None, SHARES, rng)
         split = split[["step"]].assign(unit=unit, part=np.array(PARTS, dtype=object)[part])
         steps, columns = step_table(logs, split, tiers, "full", ContextParams())
-        params = section(Path("params.yaml"), "fit", FitParams)
+        params = section(File("params.yaml"), "fit", FitParams)
         unknown = np.full(len(tiers), np.nan)
         fitted = fit(steps.of_part(LEARN), columns, params, unknown, rng)
         return _judge(fitted, steps.of_part(CERTIFY), fresh(n_fresh), seed)
@@ -150,8 +150,8 @@ def _served(
     tier = np.zeros(len(point), np.int64)
     for reached in np.unique(point):
         here = point == reached
-        served = choose(quality[here], relative[here], spec.reference, spec.path)
-        tier[here] = served[reached]
+        only = Path(spec.path.margin[[reached]], spec.path.weight[[reached]])
+        tier[here] = choose(quality[here], relative[here], spec.reference, only)[0]
     return tier
 
 
