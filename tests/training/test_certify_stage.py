@@ -14,6 +14,7 @@ import pytest
 from tests.training.fits import ROLES, small_fit
 from tierwise.data.errors import BadInput
 from tierwise.features.steps import CERTIFY, Feedback, StepTable, save_steps
+from tierwise.router_model.rule import choose
 from tierwise.router_model.runtime import Estimates, PolicyGraph
 from tierwise.training.certificate import Certificate
 from tierwise.training.certify import CertifyParams, certify_steps, main, read_floor, role_names
@@ -65,13 +66,22 @@ def test_where_nothing_is_known_nothing_is_certified(steps: StepTable, said: Est
     assert "Nothing could be certified" in found.promise()
 
 
-def test_a_policy_that_serves_bad_tiers_is_not_certified(steps: StepTable, said: Estimates) -> None:
+def test_where_other_tiers_are_useless_no_more_steps_leave_the_reference_than_the_floor_allows(
+    steps: StepTable, said: Estimates
+) -> None:
     spec = small_fit().fitted.spec
     useless = np.zeros_like(steps.quality)
     useless[:, spec.reference] = 1.0
     found = certified(dataclasses.replace(steps, quality=useless), said)
-    early = max(max(s.points) for s in found.strata)
-    assert early < len(spec.path) / 2
+    relative = said.total_cost * (np.float32(1) / np.float32(spec.mean_reference_cost))
+    served = choose(said.quality, relative, spec.reference, spec.path)
+    left = (served != spec.reference).mean(axis=1)
+    assert left.max() > 0.5  # an uncertified policy would go there
+    role = role_names(steps, spec)
+    for stratum in found.strata:
+        within = np.isin(role, stratum.roles)
+        point = max(found.chosen()[stratum.name], 0)
+        assert (served[point, within] != spec.reference).mean() <= 1 - PARAMS.level
 
 
 def test_roles_are_named_as_the_policy_knows_them(steps: StepTable) -> None:
