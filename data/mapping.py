@@ -91,7 +91,7 @@ def check_source(columns: Sequence[str] | pd.Index, mapping: Mapping[str, str], 
         )
     absent = [name for name in REQUIRED if not mapping.get(name, name if name in names else "")]
     if absent:
-        raise _absent(absent, names, file)
+        raise _absent(absent, names, file, mapping)
 
 
 def rename(frame: pd.DataFrame, mapping: Mapping[str, str]) -> pd.DataFrame:
@@ -125,10 +125,13 @@ def listing(names: Sequence[str]) -> str:
     return ", ".join(names[:30]) + (f" and {len(names) - 30} more" if len(names) > 30 else "")
 
 
-def _absent(absent: list[str], columns: list[str], place: str) -> BadInput:
+def _absent(
+    absent: list[str], columns: list[str], place: str, given: Mapping[str, str]
+) -> BadInput:
     found = f"no column {' or '.join(absent)} in {place} (it has {listing(columns)})"
-    wanted = [name for name in (*absent, "quality") if name not in columns]
-    pairs = [f"{name}={source}" for name in wanted if (source := propose(name, columns))]
+    wanted = [name for name in (*absent, "quality") if name not in columns and name not in given]
+    pairs = [f"{name}={source}" for name, source in given.items()]
+    pairs += [f"{name}={source}" for name in wanted if (source := propose(name, columns))]
     known = all(propose(name, columns) for name in absent)
     sample = ",".join(pairs) if known else ",".join([*pairs, *_blanks(absent, columns)])
     todo = f"name the columns: --map {sample}"

@@ -100,9 +100,9 @@ def _files(source: str) -> tuple[Any, list[tuple[str, str]]]:
             root = ""
     except (ImportError, ValueError, OSError) as error:
         found = f"{source} cannot be reached ({_first_line(error)})"
-        raise BadInput(found, "a path or a URL", "mend --source") from None
+        raise BadInput(found, "a path or a URL", "mend the path") from None
     if not paths:
-        raise BadInput(f"no file at {source}", _FORMATS, "mend --source")
+        raise BadInput(f"no file at {source}", _FORMATS, "mend the path")
     return filesystem, [(path, _name(path, root)) for path in sorted(paths)]
 
 

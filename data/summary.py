@@ -105,9 +105,11 @@ def _promise_line(promise: Mapping[str, Any]) -> str:
     name, have, need = promise["name"], promise["have"], promise["need"]
     if promise["allowed"]:
         return f"  floor {name}: possible ({have:,} {promise['measured_on']}, {need:,} needed)"
+    if not have:
+        return f"  floor {name}: impossible, {need:,} {promise['measured_on']} needed (0 there)"
     return (
-        f"  floor {name}: not yet, {promise['lacks']:,} more {promise['measured_on']} needed "
-        f"({have:,} of {need:,})"
+        f"  floor {name}: weak, little or nothing will be certified; {promise['lacks']:,} more "
+        f"{promise['measured_on']} needed ({have:,} of {need:,})"
     )
 
 

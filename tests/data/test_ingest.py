@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from tierwise.data.errors import BadInput
-from tierwise.data.mapping import parse_mapping
+from tierwise.data.mapping import check_source, parse_mapping
 
 Row = dict[str, Any]
 Log = Callable[..., list[Row]]
@@ -211,3 +211,9 @@ def test_the_stage_prints_its_summary_and_nothing_to_stderr(
     done = stage("--run", tmp_path / "run", "--params", params, "--source", source)
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.startswith("400 rows, 200 steps, 50 traces\n")
+
+
+def test_a_proposed_mapping_holds_what_was_given_already() -> None:
+    columns = ["prompt", "model", "score", "session_id"]
+    with pytest.raises(BadInput, match="--map text=prompt,tier=model,trace_id=session_id,"):
+        check_source(columns, {"text": "prompt", "tier": "model"}, "log.csv")
