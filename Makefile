@@ -3,11 +3,12 @@ SHELL := /bin/bash
 PYTHON ?= python3
 SHARE ?= 1
 SECONDS ?= 60
-SEEDS ?= 1
+SEEDS ?= 5
 POLICY ?= artifacts/fleet/policy
 TIERWISE_TABLES ?= ../shared/data
-TABLES ?= $(wildcard $(foreach t,routellm_mmlu routellm_gsm8k mmlu_pro llmrouter_mixed,$(TIERWISE_TABLES)/$(t).parquet))
+TABLES ?= routellm_mmlu,routellm_gsm8k,mmlu_pro,llmrouter_mixed,mint_episodes
 STAMP := .venv/.installed
+PEERS := .venv-peers/.installed
 
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 export TRACES TIERS MAP
@@ -21,7 +22,7 @@ export DVC_NO_ANALYTICS := 1
 export DO_NOT_TRACK := true
 export MLFLOW_DISABLE_TELEMETRY := true
 
-.PHONY: help install repro test lint guarantees gain bench fuzz ui clean
+.PHONY: help install repro test lint guarantees scoreboard bench fuzz ui clean peers
 .DEFAULT_GOAL := help
 
 help:
@@ -31,11 +32,12 @@ help:
 	@echo 'make test                                 the test suite'
 	@echo 'make lint                                 ruff and mypy'
 	@echo 'make guarantees [SHARE=0.1]               how often the promises hold, on worlds of known truth'
-	@echo 'make gain [SEEDS=1]                       routing gain on the real tables, beside the task mean'
+	@echo 'make scoreboard [SEEDS=5]                 the router beside every control, on real tables'
 	@echo 'make bench [POLICY=folder]                what a decision costs, against an empty call'
 	@echo 'make fuzz [SECONDS=60]                    random input against readers and loaders'
+	@echo 'make peers                                LiteLLM and UncommonRoute, in an environment of their own'
 	@echo 'make ui                                   the MLflow server, on this machine only'
-	@echo 'make clean                                remove what runs and tools wrote; .venv stays'
+	@echo 'make clean                                remove what runs and tools wrote; .venv, .venv-peers stay'
 
 install: $(STAMP)
 
@@ -47,6 +49,15 @@ $(STAMP): pyproject.toml
 	.venv/bin/python -m pip install --quiet --upgrade pip
 	.venv/bin/python -m pip install --quiet --editable '.[train,dev]'
 	touch $(STAMP)
+
+# Only what the extra `peers` names: beside the training stack LiteLLM would change its versions.
+peers: $(PEERS)
+
+$(PEERS): pyproject.toml
+	test -x .venv-peers/bin/python || $(PYTHON) -m venv .venv-peers
+	$(PYTHON) -c 'import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["project"]["optional-dependencies"]["peers"], sep="\n")' > .venv-peers/requirements.txt
+	.venv-peers/bin/python -m pip install --quiet --requirement .venv-peers/requirements.txt
+	touch $(PEERS)
 
 repro: $(STAMP)
 	@python -m tierwise.data.runs --traces "$$TRACES" --tiers "$$TIERS" --map "$$MAP"
@@ -63,8 +74,8 @@ guarantees: $(STAMP)
 	mkdir -p artifacts
 	python tests/guarantees/run.py --share $(SHARE) --json artifacts/guarantees.json
 
-gain: $(STAMP)
-	python -m tierwise.eval.router_folds --seeds $(SEEDS) --json artifacts/gain.json $(TABLES)
+scoreboard: $(STAMP)
+	tierwise scoreboard $(TIERWISE_TABLES) --tables $(TABLES) --seeds $(SEEDS)
 
 bench: $(STAMP)
 	python tests/bench/decide.py $(POLICY)
@@ -80,4 +91,4 @@ ui: $(STAMP)
 
 clean:
 	rm -rf artifacts runs build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .dvc/tmp .dvc/cache
-	find . -path ./.venv -prune -o -name __pycache__ -type d -prune -exec rm -rf {} +
+	find . -path './.venv*' -prune -o -name __pycache__ -type d -prune -exec rm -rf {} +

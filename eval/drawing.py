@@ -1,19 +1,15 @@
-"""Small SVG drawings for the report: cost against quality with labels, and bars of shares."""
+"""Pieces of the report's SVG drawings: a frame with axes and labels, and bars of shares."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
-from itertools import pairwise
-
-from tierwise.eval.metrics import Floats, hull
 
 LEFT, RIGHT, TOP, BOTTOM = 50.0, 20.0, 30.0, 44.0
 LETTER, LINE = 6.2, 14.0  # pixels that a letter and a line of a label take
 BROAD, NARROW = (720.0, 400.0), (360.0, 320.0)  # for a desktop and for a phone
-LONGEST = {BROAD: 64, NARROW: 22}  # letters of a label
 
 Box = tuple[float, float, float, float]
 
@@ -111,7 +107,8 @@ def _overlap(one: Box, other: Box) -> float:
     return max(0.0, across) * max(0.0, down)
 
 
-def _around(place: tuple[float, float], size: float) -> Box:
+def around(place: tuple[float, float], size: float) -> Box:
+    """Return the box of a dot."""
     return (place[0] - size, place[1] - size, place[0] + size, place[1] + size)
 
 
@@ -139,89 +136,34 @@ def together(places: Mapping[str, tuple[float, float]]) -> dict[str, tuple[float
     return {", ".join(names): place for names, place in found.values()}
 
 
-def cost_quality(
-    points: Mapping[str, tuple[Floats, Floats]],
-    tiers: Mapping[str, tuple[float, float]],
-    served: tuple[float, float],
-    kinds: Mapping[str, str],
-) -> str:
-    """Return hulls of swept policies, fixed tiers as dots and the served point, for two widths.
+def bars(counts: Sequence[int], tiers: Sequence[str]) -> str:
+    """Return a bar of shares; tiers run from pale (cheap) to full color (dear).
 
-    Parameters
-    ----------
-    points : mapping of str to pair of ndarray
-        Mean cost (USD a step) and mean quality.
-    tiers : mapping of str to pair of float
-        Cost and quality of policies that are one point.
-    served : tuple of float
-        The policy that ships.
-    kinds : mapping of str to str
-        Class of the line of each drawn policy.
+    Widths and shades are attributes, not styles: the page's policy allows no inline style.
     """
-    lines = {name: hull(*points[name]) for name in kinds if name in points}
-    costs = [served[0], *(x for x, _ in tiers.values()), *(x for c, _ in lines.values() for x in c)]
-    goods = [served[1], *(y for _, y in tiers.values()), *(y for _, q in lines.values() for y in q)]
-    room = 0.05 * ((max(goods) - min(goods)) or 1.0)
-    # Dollars for a thousand steps: those for one are too small to be read.
-    ranges = (0.0, 1040 * max(costs) or 1.0), (min(goods) - room, min(max(goods) + room, 1.0))
-    drawn = []
-    for kind, size in (("broad", BROAD), ("narrow", NARROW)):
-        frame = Frame(*ranges, *size)
-        parts = [frame.axes("mean cost, USD per 1,000 steps", "mean quality")]
-        parts += [
-            frame.line([1000 * one for one in x], y.tolist(), kinds[name])
-            for name, (x, y) in lines.items()
-        ]
-        curves = [place for x, y in lines.values() for place in _along(frame, 1000 * x, y)]
-        parts += _named(frame, tiers, served, curves, LONGEST[size])
-        title = f"served: {1000 * served[0]:.3g} USD per 1,000 steps, quality {served[1]:.3f}"
-        parts.append(frame.dot(1000 * served[0], served[1], "spot", title, 7))
-        about = "Mean quality against mean cost of the router and its controls"
-        drawn.append(frame.svg(about, kind, *parts))
-    return "".join(drawn)
-
-
-def _along(frame: Frame, xs: Floats, ys: Floats) -> Iterable[Box]:
-    """Yield small boxes along a line, which labels had better not cover."""
-    places = [frame.at(x, y) for x, y in zip(xs, ys, strict=True)]
-    for (x1, y1), (x2, y2) in pairwise(places):
-        count = max(1, int(math.hypot(x2 - x1, y2 - y1) / 6))
-        for index in range(count):
-            share = index / count
-            yield _around((x1 + share * (x2 - x1), y1 + share * (y2 - y1)), 1.5)
-
-
-def _named(
-    frame: Frame,
-    tiers: Mapping[str, tuple[float, float]],
-    served: tuple[float, float],
-    curves: Sequence[Box],
-    longest: int,
-) -> list[str]:
-    """Return dots with names beside them that keep clear of each other."""
-    places = {name: (1000 * x, y) for name, (x, y) in together(tiers).items()}
-    dots = [*places.values(), (1000 * served[0], served[1])]
-    heading = (0.0, 0.0, LEFT + 60, TOP - 8)  # where the name of the axis stands
-    taken = [*curves, *[heading] * 8, *(_around(frame.at(*place), 8) for place in dots)]
-    parts = []
-    for name, place in places.items():
-        title = f"{name}: {place[0]:.3g} USD per 1,000 steps, quality {place[1]:.3f}"
-        words, box = frame.label(place, shortened(name, longest), taken)
-        taken += [box] * 8  # names over names are worse than names over lines
-        parts += [frame.dot(*place, "tier", title, 4), words]
-    return parts
-
-
-def bars(mix: Mapping[str, float]) -> str:
-    """Return a bar of shares; tiers run from pale (cheap) to full color (dear)."""
-    top = max(len(mix) - 1, 1)
-    return (
-        '<div class="mix">'
-        + "".join(
-            f'<i style="width:{100 * share:.2f}%;opacity:{0.25 + 0.75 * index / top:.2f}" '
-            f'title="{escape(tier)} {share:.1%}"></i>'
-            for index, (tier, share) in enumerate(mix.items())
-            if share > 0
+    total, left, parts = max(sum(counts), 1), 0.0, []
+    for index, (tier, count) in enumerate(zip(tiers, counts, strict=True)):
+        width = 100 * count / total
+        parts.append(
+            f'<rect x="{left:.2f}" y="0" width="{width:.2f}" height="10" '
+            f'fill-opacity="{shade(index, len(tiers)):.2f}"><title>{escape(tier)}</title></rect>'
         )
-        + "</div>"
+        left += width
+    return (
+        '<svg class="bar" viewBox="0 0 100 10" preserveAspectRatio="none" aria-hidden="true">'
+        + "".join(parts)
+        + "</svg>"
+    )
+
+
+def shade(index: int, count: int) -> float:
+    """Return the opacity of a tier's color."""
+    return 0.2 + 0.8 * index / max(count - 1, 1)
+
+
+def swatch(index: int, count: int) -> str:
+    """Return a small square of a tier's color."""
+    return (
+        '<svg class="swatch" viewBox="0 0 10 10" aria-hidden="true"><rect width="10" height="10" '
+        f'fill-opacity="{shade(index, count):.2f}"/></svg>'
     )

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import argparse
+import hashlib
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,15 +15,19 @@ import pandas as pd
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
+from tierwise import __version__
 from tierwise.data.errors import BadInput, run_stage
 from tierwise.data.files import read_json, write_bytes, write_json
 from tierwise.data.params import section
 from tierwise.data.role_table import read_role_table
 from tierwise.eval import judge, plots, report
 from tierwise.eval.audit import spend
+from tierwise.eval.levels import served_at
+from tierwise.eval.page_data import PageData, bins_with_ends, gather
 from tierwise.eval.served import Estimates, Served, category, number, serve, with_retries
+from tierwise.eval.slices import lengths, tenants, worst_slices
 from tierwise.features.steps import LEARN, TEST, StepTable, load_steps
-from tierwise.router_model.runtime import PolicyGraph
+from tierwise.router_model.encoder import open_policy
 from tierwise.router_model.spec import PolicySpec
 
 NEED_QUALITY = (
@@ -51,6 +56,15 @@ class EvaluateParams:
     slices: int = 8  # worst slices shown
     neighbors_from: int = 5000  # learn steps that nearest texts are looked for among
     role_table: str = "roles.yaml"  # a missing file is the default table
+
+
+@dataclass(frozen=True)
+class NoEstimates:
+    """Stands where a role table has estimates for a rule that it does not follow."""
+
+    quality: NDArray[np.float32]
+    total_cost: NDArray[np.float32]
+    ood: NDArray[np.float32]
 
 
 def facts(table: StepTable, spec: PolicySpec) -> tuple[judge.Facts, NDArray[np.int64], int]:
@@ -117,7 +131,8 @@ def evaluate_full(
     spec: PolicySpec,
     certificate: Mapping[str, Any],
     params: EvaluateParams,
-) -> tuple[dict[str, Any], dict[str, Any]]:
+    tenant: NDArray[np.str_],
+) -> tuple[dict[str, Any], dict[str, Any], PageData]:
     """Judge the policy where every tier's outcome is known.
 
     Parameters
@@ -129,11 +144,13 @@ def evaluate_full(
     spec, certificate
         What ships, and what was certified of it.
     params : EvaluateParams
+    tenant : ndarray of str, shape (n_steps,)
+        Of the steps of `test`, empty where unknown.
 
     Returns
     -------
-    dict, dict
-        The content of metrics.json, and what `plots.write_plots` takes.
+    dict, dict, PageData
+        The content of metrics.json, what `plots.write_plots` takes, and what the page draws.
     """
     rng = np.random.default_rng(params.seed)
     draws = judge.Draws(params.draws, params.level, rng)
@@ -175,7 +192,27 @@ def evaluate_full(
         "bins": bins,
         "mix": {"all": found["mix"], **found["mix_by_role"]},
     }
-    return metrics, shown
+    # Draws of its own: numbers of metrics.json do not depend on what the page shows.
+    own = judge.Draws(params.draws, params.level, np.random.default_rng([params.seed, 1]))
+    cuts = {
+        "role": judged.role,
+        "task": judged.task,
+        "text length": lengths(test.text_bytes[keep]),
+        "tenant": tenant[keep],
+    }
+    page = gather(
+        judged,
+        served.tier,
+        served.path,
+        served_at(served, judged.role, spec, certificate),
+        fixed,
+        points,
+        bins_with_ends(expected, judged.quality, judged.unit, bins, own),
+        worst_slices(judged, served.tier, spec.reference, cuts, params.slice_steps, own),
+        spec.reference,
+        own,
+    )
+    return metrics, shown, page
 
 
 def describe_logs(table: StepTable, spec: PolicySpec | None) -> dict[str, Any]:
@@ -215,7 +252,8 @@ def main() -> None:
     table = load_steps(args.run / "steps.npz")
     spec = PolicySpec.from_dict(read_json(args.run / "spec.json"))
     certificate = read_json(args.run / "certificate.json")
-    metrics, shown = _judge(args.run, table, spec, certificate, params)
+    tenant = tenants(args.run / "traces.parquet", table.of_part(TEST).step)
+    metrics, shown, page = _judge(args.run, table, spec, certificate, params, tenant)
     about = {
         "feedback": table.feedback,
         "reference": spec.tiers[spec.reference],
@@ -226,8 +264,17 @@ def main() -> None:
     (args.run / "plots").mkdir(parents=True, exist_ok=True)
     if shown:
         plots.write_plots(args.run / "plots", **shown)
-    page = report.render(metrics, certificate, shown.get("points", {}))
-    write_bytes(args.run / "report.html", page.encode())
+    origin = {
+        "tierwise": __version__,
+        **{name: _digest(args.run / name) for name in ("graph.onnx", "certificate.json")},
+        **{name: _digest(args.run / name) for name in ("traces.parquet", "steps.npz")},
+        **{f"encoder/{one.name}": _digest(one) for one in sorted((args.run / "encoder").glob("*"))},
+        "parameters": ", ".join(
+            f"{name} {value}" for name, value in asdict(params).items() if name != "role_table"
+        ),
+    }
+    text = report.render(metrics, certificate, page, origin, params.slices, params.level)
+    write_bytes(args.run / "report.html", text.encode())
     for line in metrics.get("audit", {}).get("lines", []):
         print(line)
     if "note" in metrics:
@@ -240,24 +287,39 @@ def _judge(
     spec: PolicySpec,
     certificate: Mapping[str, Any],
     params: EvaluateParams,
-) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Return metrics and what is to be plotted, by what the logs hold."""
-    if table.feedback == "none":
-        return {"audit": describe_logs(table, spec), "note": NEED_QUALITY}, {}
+    tenant: NDArray[np.str_],
+) -> tuple[dict[str, Any], dict[str, Any], PageData | None]:
+    """Return metrics, what is to be plotted and what the page draws, by what the logs hold."""
     test, learn = table.of_part(TEST), table.of_part(LEARN)
+    if table.feedback == "none":
+        said = {"audit": describe_logs(table, spec), "note": NEED_QUALITY}
+        return said | (_by_table(test, spec, certificate) if spec.fixed_tier else {}), {}, None
     if not len(test):
         raise BadInput("no step in the test part", "a test part", "set split.test above 0")
-    graph = PolicyGraph((run / "graph.onnx").read_bytes())
+    graph = open_policy((run / "graph.onnx").read_bytes(), run / "encoder")
     estimates = graph.estimates(test.text, test.context)
     complete = [np.isfinite(part.quality).all(axis=1).any() for part in (learn, test)]
     if all(complete):
-        metrics, shown = evaluate_full(learn, test, estimates, spec, certificate, params)
+        found = evaluate_full(learn, test, estimates, spec, certificate, params, tenant)
+        metrics, shown, page = found
         if np.ptp(table.quality[~np.isnan(table.quality)]) == 0:
             metrics["note"] = ALL_EQUAL.format(spec.tiers[spec.reference])
-        return metrics, shown
+        return metrics, shown, page
     role = category(test, spec, "role")
-    found = decisions(serve(estimates, spec, role, certificate), role, spec.tiers)
-    return {**found, "audit": describe_logs(table, spec), "note": NO_CLAIM}, {}
+    mix = decisions(serve(estimates, spec, role, certificate), role, spec.tiers)
+    return {**mix, "audit": describe_logs(table, spec), "note": NO_CLAIM}, {}, None
+
+
+def _by_table(test: StepTable, spec: PolicySpec, certificate: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what a role table serves: it looks at the role alone, at no estimate."""
+    role, unseen = category(test, spec, "role"), np.zeros((len(test), len(spec.tiers)), np.float32)
+    served = serve(NoEstimates(unseen, unseen, unseen[:, 0]), spec, role, certificate)
+    return decisions(served, role, spec.tiers) if len(test) else {}
+
+
+def _digest(path: Path) -> str:
+    """Return a file's sha256, a dash where there is none."""
+    return hashlib.sha256(path.read_bytes()).hexdigest() if path.exists() else "-"
 
 
 if __name__ == "__main__":

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from tierwise.data.errors import BadInput
 from tierwise.eval.metrics import Floats
 from tierwise.features.steps import StepTable
-from tierwise.router_model.rule import choose
+from tierwise.router_model.rule import choose, guarded, unlike
 from tierwise.router_model.spec import PolicySpec
 
 BLOCK = 4096  # steps swept at a time: 48 points of 4,096 steps are 1.6 MB
@@ -20,7 +20,7 @@ UNKNOWN = ""
 
 
 class Estimates(Protocol):
-    """What the graph says of each step and tier, each of shape (n_steps, n_tiers)."""
+    """What the graph says of each step and tier, each of shape (n_steps, n_tiers), and of steps."""
 
     @property
     def quality(self) -> NDArray[np.float32]:
@@ -29,6 +29,10 @@ class Estimates(Protocol):
     @property
     def total_cost(self) -> NDArray[np.float32]:
         """Expected USD, retries included."""
+
+    @property
+    def ood(self) -> NDArray[np.float32]:
+        """Out-of-distribution score 0..1, shape (n_steps,)."""
 
 
 @dataclass(frozen=True)
@@ -40,7 +44,7 @@ class Served:
     tier : ndarray of int64, shape (n_steps,)
         Served at the certified point.
     reason : ndarray of str, shape (n_steps,)
-        floor, not_certified or fixed_role.
+        floor, not_certified, guard or fixed_role.
     path : ndarray of int8, shape (n_points, n_steps)
         Served at every point, from "reference always" to cheapest.
     """
@@ -114,9 +118,8 @@ def serve(
     path = np.empty((len(spec.path), n_steps), dtype=np.int8)
     for start in range(0, n_steps, BLOCK):
         block = slice(start, start + BLOCK)
-        path[:, block] = choose(
-            estimates.quality[block], relative[block], spec.reference, spec.path
-        )
+        chosen = choose(estimates.quality[block], relative[block], spec.reference, spec.path)
+        path[:, block] = guarded(chosen, estimates.ood[block], spec.guard, spec.reference)
     point = certified_points(role, certificate["strata"], certificate["chosen"])
     if point.max(initial=-1) >= len(path):
         raise BadInput(
@@ -125,7 +128,8 @@ def serve(
             "run certify again",
         )
     tier = np.where(point < 0, spec.reference, path[np.maximum(point, 0), np.arange(n_steps)])
-    reason = np.where(point < 0, "not_certified", "floor")
+    by_floor = np.where(point < 0, "not_certified", "floor")
+    reason = np.where(unlike(estimates.ood, spec.guard), "guard", by_floor)
     return Served(tier.astype(np.int64), reason, path)
 
 

@@ -38,6 +38,9 @@ def rows(
     if "mix" in metrics:
         shares = ", ".join(f"{tier} {metrics['mix'][tier]:.0%}" for tier in metrics["tiers"])
         found.append(("tier mix", shares))
+    if held_back := metrics.get("reasons", {}).get("guard"):
+        words = f"{held_back:,} test steps unlike the learn part: the reference serves them"
+        found.append(("guard", words))
     found += _verdict(gate or {})
     if (run / "policy").is_dir():
         found.append(("bundle", (run / "policy").as_posix()))

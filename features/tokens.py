@@ -13,7 +13,6 @@ with the end of the text, then the constant 2^(bits+1), so that no text is witho
 
 from __future__ import annotations
 
-import re
 from functools import cache, lru_cache
 
 import numpy as np
@@ -21,16 +20,10 @@ from numpy.typing import NDArray
 from onnx import TensorProto
 
 from tierwise.features.nodes import Nodes
+from tierwise.features.words import FOLD, HUMP, TOKEN
 
-TOKEN = re.compile(rb"[A-Za-z\x80-\xff]+|[0-9]+|[!-/:-@\[-`{-\x7f]+")
-HUMP = re.compile(rb"(?<=[a-z])(?=[A-Z])")
 MAX_BITS = 18  # a byte's number has this many bits; sums of 4,096 of them stay inside int32
 PAIR = 5_077  # odd, so that the pair's hash keeps every bit; small, so that int32 does not overflow
-
-_CASES = {upper: upper + 32 for upper in range(ord("A"), ord("Z") + 1)}
-_CASES |= {tail: tail + 32 for tail in range(0x80, 0xA0)}  # two-byte letters differ in this bit
-_CASES |= {0xCF: 0xCE, 0xD1: 0xD0}  # the Greek and the Cyrillic alphabet straddle two lead bytes
-FOLD = bytes(_CASES.get(byte, byte) for byte in range(256))
 
 
 def reference_ids(text: bytes, bits: int) -> list[int]:

@@ -17,6 +17,7 @@ from tierwise.data.params import section
 from tierwise.data.tiers import Catalogue
 from tierwise.router_model import layout
 from tierwise.router_model.bundle import write_bundle
+from tierwise.router_model.encoder import open_encoder, read_encoder
 from tierwise.router_model.floors import floor_table
 from tierwise.router_model.golden import make_golden
 from tierwise.router_model.graph import set_floors
@@ -102,6 +103,7 @@ def build(
         fallback=fallback,
         bits=spec.bits,
         outputs=layout.columns(len(spec.tiers)),
+        rule=rule(spec),
         role_table=role_table(spec),
         floors=certificate,
         promise=NO_PROMISE if spec.fixed_tier else certificate["promise"],
@@ -118,6 +120,21 @@ def role_table(spec: PolicySpec) -> dict[str, Any]:
         return {}
     served = {r: spec.tiers[t] for r, t in zip(spec.roles, spec.fixed_tier, strict=False)}
     return {"default": spec.tiers[spec.fixed_tier[-1]], "roles": served}
+
+
+def rule(spec: PolicySpec) -> dict[str, Any]:
+    """Return what weighs quality against cost at each point, and from which score on nothing does.
+
+    Nothing where roles decide.
+    """
+    if spec.fixed_tier:
+        return {}
+    return {
+        "reference": spec.tiers[spec.reference],
+        "mean_reference_cost": spec.mean_reference_cost,
+        "guard": spec.guard,
+        **spec.as_dict()["path"],
+    }
 
 
 def _measured(metrics: dict[str, Any]) -> dict[str, Any]:
@@ -140,8 +157,10 @@ def main() -> None:
     plain = (args.run / "graph.onnx").read_bytes()
     graph, manifest = build(args.run, spec, plain, catalogue, params, _digest(args.params))
     texts = [text.encode() for text in EXAMPLES]
-    golden = make_golden(PolicyGraph(graph), texts, example_contexts(spec))
-    write_bundle(args.run / "policy", graph, manifest, golden)
+    files = read_encoder(args.run / "encoder")
+    opened = PolicyGraph(graph, open_encoder(files))
+    golden = make_golden(opened, texts, example_contexts(spec))
+    write_bundle(args.run / "policy", graph, manifest, golden, files)
 
 
 if __name__ == "__main__":

@@ -14,12 +14,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from tierwise.data.errors import BadInput
+from tierwise.router_model import encoder as encoders
 from tierwise.router_model import golden as examples
+from tierwise.router_model.encoder import Encoder, EncoderFiles
+from tierwise.router_model.encoder_check import ENCODER
 from tierwise.router_model.golden import Golden, check_golden
 from tierwise.router_model.graph_check import MAX_BYTES as MAX_MODEL_BYTES
 from tierwise.router_model.graph_check import check_graph
 from tierwise.router_model.manifest import MAX_BYTES as MAX_MANIFEST_BYTES
-from tierwise.router_model.manifest import ROLES, BundleError, BundleFile, Manifest
+from tierwise.router_model.manifest import BundleError, BundleFile, Manifest
 from tierwise.router_model.runtime import PolicyGraph
 from tierwise.router_model.swap import write_folder
 
@@ -27,8 +31,14 @@ __all__ = ["BundleError", "VerifiedBundle", "verify_bundle", "write_bundle"]
 
 MANIFEST, DIGEST = "manifest.json", "manifest.sha256"
 NAMES = {"policy": "policy.onnx", "golden": "golden.jsonl"}
+ENCODER_NAMES = {"encoder": encoders.MODEL, "tokenizer": encoders.TOKENIZER}
 _DIGEST_BYTES = 65  # 64 hexadecimal digits and a newline
-_CAPS = {"policy": MAX_MODEL_BYTES, "golden": examples.MAX_BYTES}
+_CAPS = {
+    "policy": MAX_MODEL_BYTES,
+    "golden": examples.MAX_BYTES,
+    "encoder": encoders.MAX_MODEL_BYTES,
+    "tokenizer": encoders.MAX_TOKENIZER_BYTES,
+}
 _OTHER_CAP = 256 << 20
 
 
@@ -44,7 +54,11 @@ class VerifiedBundle:
 
 
 def write_bundle(
-    folder: Path, graph: bytes, manifest: Manifest, golden: Sequence[Golden]
+    folder: Path,
+    graph: bytes,
+    manifest: Manifest,
+    golden: Sequence[Golden],
+    encoder: EncoderFiles | None = None,
 ) -> Manifest:
     """Write a bundle, whole or not at all; a bundle that is there stays until the new one is.
 
@@ -58,6 +72,8 @@ def write_bundle(
         Its `files` are filled in.
     golden : sequence of Golden
         Examples from `make_golden`.
+    encoder : EncoderFiles, optional
+        Where the graph takes its embedding.
 
     Returns
     -------
@@ -71,8 +87,12 @@ def write_bundle(
     """
     check_graph(graph)
     contents = {"policy": graph, "golden": examples.to_bytes(golden)}
+    if encoder is not None:
+        check_graph(encoder.model, ENCODER)
+        contents |= {"encoder": encoder.model, "tokenizer": encoder.tokenizer}
+    names = NAMES | ENCODER_NAMES
     files = tuple(
-        BundleFile(NAMES[role], role, len(content), hashlib.sha256(content).hexdigest())
+        BundleFile(names[role], role, len(content), hashlib.sha256(content).hexdigest())
         for role, content in contents.items()
     )
     manifest = replace(manifest, files=files)
@@ -81,7 +101,7 @@ def write_bundle(
     write_folder(
         Path(folder),
         {
-            **{NAMES[role]: content for role, content in contents.items()},
+            **{names[role]: content for role, content in contents.items()},
             MANIFEST: text,
             DIGEST: digest.encode(),
         },
@@ -115,7 +135,7 @@ def verify_bundle(folder: Path, digest: str | None = None) -> VerifiedBundle:
     contents = _read_files(folder, manifest)
     check_graph(contents["policy"])
     golden = examples.from_bytes(contents["golden"])
-    graph = _open(contents["policy"], manifest)
+    graph = _open(contents["policy"], manifest, _open_encoder(contents))
     try:
         check_golden(graph, golden)
     except BundleError:
@@ -127,10 +147,11 @@ def verify_bundle(folder: Path, digest: str | None = None) -> VerifiedBundle:
 
 def _read_files(folder: Path, manifest: Manifest) -> dict[str, bytes]:
     """Read all files that the manifest names, by role; check names, sizes and digests."""
-    roles = sorted(one.role for one in manifest.files if one.role in ROLES)
-    named = {one.role: one.name for one in manifest.files if one.role in ROLES}
-    if roles != sorted(ROLES) or named != NAMES:
-        raise _refused(f"files {named}", f"{NAMES}")
+    known = [(one.role, one.name) for one in manifest.files if one.role in _CAPS]
+    has_encoder = any(role in ENCODER_NAMES for role, _ in known)
+    wanted = NAMES | (ENCODER_NAMES if has_encoder else {})
+    if sorted(known) != sorted(wanted.items()):
+        raise _refused(f"files {dict(known)}", f"{wanted}")
     expected = {one.name for one in manifest.files} | {MANIFEST, DIGEST}
     present = _names(folder)
     if present != expected or len(expected) != len(manifest.files) + 2:
@@ -140,14 +161,26 @@ def _read_files(folder: Path, manifest: Manifest) -> dict[str, bytes]:
         content = _read(folder, one.name, min(one.size, _CAPS.get(one.role, _OTHER_CAP)))
         if len(content) != one.size or hashlib.sha256(content).hexdigest() != one.sha256:
             raise _refused(f"other bytes in {one.name}", "the digest in the manifest")
-        if one.role in ROLES:
+        if one.role in wanted:
             contents[one.role] = content
     return contents
 
 
-def _open(model: bytes, manifest: Manifest) -> PolicyGraph:
+def _open_encoder(contents: dict[str, bytes]) -> Encoder | None:
+    if "encoder" not in contents:
+        return None
+    check_graph(contents["encoder"], ENCODER)
     try:
-        graph = PolicyGraph(model)
+        return Encoder(EncoderFiles(contents["encoder"], contents["tokenizer"]))
+    except BadInput:  # what is missing is an extra, not a sound bundle
+        raise
+    except Exception as error:  # the libraries' errors have no common base but this one
+        raise _refused(f"an encoder that does not open ({_line(error)})", "an encoder") from None
+
+
+def _open(model: bytes, manifest: Manifest, encoder: Encoder | None) -> PolicyGraph:
+    try:
+        graph = PolicyGraph(model, encoder)
     except Exception as error:  # onnxruntime's errors have no common base but this one
         raise _refused(f"a graph that does not open ({_line(error)})", "a policy") from None
     sizes, wanted = (graph.n_tiers, graph.n_context), (len(manifest.tiers), len(manifest.context))

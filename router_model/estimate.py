@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from tierwise.router_model.model import Model, Neighbors, Trees
+from tierwise.router_model.model import Model, Network, Trees
 
 Float32 = NDArray[np.float32]
 Ints = NDArray[np.int64]
@@ -54,12 +54,32 @@ def estimate(model: Model, ids: Ints, starts: Ints, context: Float32) -> Batch:
     return Batch(*(np.concatenate([getattr(p, name) for p in parts]) for name in names))
 
 
+def estimate_embedded(model: Model, embedding: Float32, context: Float32) -> Batch:
+    """Estimate every tier for every step from its embedding, shape (n_steps, n_dimensions)."""
+    if model.projection is None:
+        raise ValueError("a model without a projection takes token ids")
+    text = embedding @ model.projection.weight + model.projection.bias
+    return estimate_text(model, np.pad(text, ((0, 0), (0, 1)), constant_values=1), context)
+
+
 def _estimate(model: Model, ids: Ints, starts: Ints, context: Float32) -> Batch:
-    tiers, dims = model.n_tiers, model.n_dims
     part = ids[starts[0] : starts[-1]]
     sums = np.add.reduceat(model.rows[part].astype(np.int32), starts[:-1] - starts[0], axis=0)
     count = np.diff(starts).astype(np.float32)[:, None]
-    text = sums.astype(np.float32) / count * model.scale
+    return estimate_text(model, sums.astype(np.float32) / count * model.scale, context)
+
+
+def estimate_text(model: Model, text: Float32, context: Float32) -> Batch:
+    """Estimate every tier from what the text says: quality of each, its vector, share seen.
+
+    Parameters
+    ----------
+    model : Model
+    text : ndarray of shape (n_steps, n_tiers + n_dims + 1)
+        Mean of the tokens' rows times the scale.
+    context : ndarray of shape (n_steps, n_columns)
+    """
+    tiers, dims = model.n_tiers, model.n_dims
     context = np.where(np.isnan(context), model.fill, context)
     vectors = text[:, tiers : tiers + dims]
     role, task = context[:, 0].astype(np.int64), context[:, 1].astype(np.int64)
@@ -67,8 +87,8 @@ def _estimate(model: Model, ids: Ints, starts: Ints, context: Float32) -> Batch:
     quality = base[:, :tiers] + text[:, :tiers]
     if model.trees is not None:
         quality = quality + _run_trees(model.trees, np.concatenate([context, vectors], axis=1))
-    if model.neighbors is not None:
-        quality = quality + _run_neighbors(model.neighbors, vectors)
+    if model.network is not None:
+        quality = quality + _run_network(model.network, context, vectors)
     cost = np.maximum(base[:, tiers:] + context[:, 2:4] @ model.cost_slope, model.least_cost)
     total = np.einsum("nj,njk->nk", cost, model.retry[role])
     return Batch(
@@ -91,8 +111,16 @@ def _run_trees(trees: Trees, inputs: Float32) -> Float32:
     return mixed
 
 
-def _run_neighbors(stored: Neighbors, vectors: Float32) -> Float32:
-    similarity = vectors @ stored.vectors.T
-    nearest = np.argsort(-similarity, axis=1, kind="stable")[:, : stored.k]
-    mean: Float32 = stored.values[nearest].mean(axis=1)
-    return mean
+def _run_network(network: Network, context: Float32, vectors: Float32) -> Float32:
+    inner = log_context(context) @ network.context + vectors @ network.vector + network.bias
+    said: Float32 = np.tanh(inner) @ network.out
+    return said
+
+
+def log_context(context: Float32) -> Float32:
+    """Return the context as the network takes it: lengths by their order of magnitude.
+
+    Unknown (-1), 0 and 1 stay apart, whatever the column.
+    """
+    logs: Float32 = np.log(np.maximum(context + np.float32(1), np.float32(0.5)))
+    return logs

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import hashlib
 import json
 import math
 from collections.abc import Iterator, Sequence
@@ -28,12 +29,22 @@ LEAST_LEAD = 1e-3
 """A decision with less lead than this might fall the other way elsewhere, and is no example."""
 MAX_BYTES = 16 << 20
 _EXACT = (TIER, REASON, POINT, NEXT_TIER)
+
+
+def _made_up(n_words: int) -> bytes:
+    """Return a text of words that are in no language: far beyond the guard where there is one."""
+    letters = bytes.maketrans(b"0123456789abcdef", b"qwxzvkjybfgpmhud")
+    words = (hashlib.sha256(b"%d" % i).hexdigest()[:9].encode() for i in range(n_words))
+    return b" ".join(word.translate(letters) for word in words)
+
+
 _TEXTS = (
     b"",
     b" \n",
     "Zusammenfassung für Ωραία: 日本語 🚀 ПРИВЕТ".encode(),
     b"\xff\xfe broken \xc3 \xed\xa0\x80 bytes",
     cap(b"def getUserName(id_2): return HTTPServer[id_2] == None  # note\n" * 200),
+    _made_up(48),
 )
 
 

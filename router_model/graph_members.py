@@ -1,4 +1,4 @@
-"""The estimates' members as ONNX nodes: hashed text, trees, nearest neighbors, cost."""
+"""The estimates' members as ONNX nodes: hashed text, trees, network, cost."""
 
 from __future__ import annotations
 
@@ -6,24 +6,26 @@ import numpy as np
 from onnx import TensorProto
 
 from tierwise.features.nodes import Nodes
-from tierwise.router_model.model import Model, Neighbors, Trees
+from tierwise.router_model.model import Model, Network, Trees
 
 
-def add_text(g: Nodes, model: Model, ids: str) -> tuple[str, str, str]:
+def add_text(g: Nodes, model: Model, ids: str) -> str:
     """Add the mean of the tokens' rows: quality of each tier, the text's vector, share seen."""
     rows = g.add("Gather", g.const(model.rows, np.int8, "rows"), ids)
     # Sums of up to 8,193 bytes stay below 2 ** 24: exact in float32 whatever the order.
     mean = g.add(
         "ReduceMean", g.add("Cast", rows, to=TensorProto.FLOAT), g.const([0], np.int64), keepdims=1
     )
-    text = g.add("Mul", mean, g.const(model.scale, np.float32))
-    sizes = g.const([model.n_tiers, model.n_dims, 1], np.int64)
-    ridge, vector, seen = g.add_many("Split", [text, sizes], 3, axis=1)
-    return ridge, vector, seen
+    return g.add("Mul", mean, g.const(model.scale, np.float32))
 
 
-def add_trees(g: Nodes, trees: Trees, inputs: str) -> str:
-    """Add all trees as one node, and what their components mean for each tier."""
+def add_trees(g: Nodes, model: Model, trees: Trees, inputs: str, quality: str) -> str:
+    """Add all trees as one node, and to the quality what their components mean for each tier.
+
+    `inputs` are the context and then what `add_text` gave.
+    """
+    n_context = len(model.fill)
+    column = trees.feature + np.where(trees.feature < n_context, 0, model.n_tiers)
     first = np.searchsorted(trees.tree, trees.tree)  # where a node's tree begins
     place = np.arange(len(trees.tree)) - first
     leaf = trees.feature < 0
@@ -37,7 +39,7 @@ def add_trees(g: Nodes, trees: Trees, inputs: str) -> str:
         post_transform="NONE",
         nodes_treeids=trees.tree.tolist(),
         nodes_nodeids=place.tolist(),
-        nodes_featureids=np.where(leaf, 0, trees.feature).tolist(),
+        nodes_featureids=np.where(leaf, 0, column).tolist(),
         nodes_modes=["LEAF" if is_leaf else "BRANCH_LEQ" for is_leaf in leaf],
         nodes_values=np.where(leaf, 0, trees.threshold).astype(float).tolist(),
         nodes_truenodeids=np.where(leaf, 0, trees.left - first).tolist(),
@@ -47,15 +49,23 @@ def add_trees(g: Nodes, trees: Trees, inputs: str) -> str:
         target_ids=trees.target[trees.tree[leaf]].tolist(),
         target_weights=trees.value[leaf].astype(float).tolist(),
     )
-    return g.add("MatMul", said, g.const(trees.mixing, np.float32))
+    return g.add("Gemm", said, g.const(trees.mixing, np.float32), quality)
 
 
-def add_neighbors(g: Nodes, stored: Neighbors, vector: str) -> str:
-    """Add the mean value of the nearest stored steps."""
-    similarity = g.add("MatMul", vector, g.const(stored.vectors.T, np.float32))
-    _, nearest = g.add_many("TopK", [similarity, g.const([stored.k], np.int64)], 2, axis=1)
-    values = g.add("Gather", g.const(stored.values, np.float32), nearest)
-    return g.add("ReduceMean", values, g.const([1], np.int64), keepdims=0)
+def add_network(
+    g: Nodes, model: Model, network: Network, known: str, text: str, quality: str
+) -> str:
+    """Add to the quality what the network says of the context and of what `add_text` gave."""
+    one, half = g.const(1, np.float32), g.const(0.5, np.float32)
+    logs = g.add("Log", g.add("Max", g.add("Add", known, one), half))
+    inner = g.add(
+        "Gemm", logs, g.const(network.context, np.float32), g.const(network.bias, np.float32)
+    )
+    n_text, first = model.n_tiers + model.n_dims + 1, model.n_tiers
+    weight = np.zeros((n_text, network.vector.shape[1]), np.float32)
+    weight[first : first + model.n_dims] = network.vector
+    hidden = g.add("Tanh", g.add("Gemm", text, g.const(weight, np.float32), inner))
+    return g.add("Gemm", hidden, g.const(network.out, np.float32), quality)
 
 
 def add_cost(g: Nodes, model: Model, known: str, base: str, retry: str) -> tuple[str, str]:

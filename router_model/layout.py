@@ -30,6 +30,22 @@ REASONS = (
 )
 """Reason codes are indices into this; later versions append."""
 
+DECIDES = {
+    "floor": "the certified rule: of the tiers that may serve, the one of best expected quality "
+    "less the price of its cost, as far towards cheap as the floor allows",
+    "pinned": "a pin: a rule that people set fixes or forbids tiers for this step",
+    "fixed_role": "the role: the role table names its tier, whatever the step says",
+    "not_certified": "the floor: nothing is certified for one this strict, so the reference serves",
+    "constrained": "the limits of this call: without the tiers that are not allowed or too slow "
+    "another one serves than would have",
+    "guard": "a guard: the step is too unlike those the policy was learned from",
+    "budget": "the budget: what is left of it pays for no dearer tier",
+    "explored": "chance: the tier was drawn, so that its outcome becomes known",
+    "fallback": "the fallback: the step could not be decided",
+    "none_allowed": "nobody: no tier may serve, so the fallback is named and the caller decides",
+}
+"""What decides, in words, for each of `REASONS`."""
+
 
 def width(n_tiers: int) -> int:
     """Return how many numbers a decision among `n_tiers` tiers has."""

@@ -14,11 +14,13 @@ from typing import Any
 from tierwise.data.errors import BadInput
 from tierwise.data.tiers import Tier
 from tierwise.features.columns import ContextColumn
-from tierwise.router_model.layout import REASONS, columns
+from tierwise.router_model.layout import DECIDES, REASONS, columns
 
 SCHEMA_VERSION = 1
 ROLES = ("policy", "golden")
 """File roles that this version reads; each occurs once."""
+ENCODER_ROLES = ("encoder", "tokenizer")
+"""Both or none: what embeds the text where the policy graph takes an embedding."""
 MAX_BYTES = 4 << 20
 FILE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 _DIGEST = re.compile(r"[0-9a-f]{64}")
@@ -62,6 +64,12 @@ class Manifest:
         Offset of each number, and of each block of one number a tier, in `decision`.
     reasons : tuple of str
         Reason codes; the graph gives an index.
+    decides : dict of str to str
+        What decides, in words, for each reason; empty in a bundle of an earlier version.
+    rule : dict
+        What weighs quality against cost: `reference` (a tier), `mean_reference_cost` (USD), and
+        `margin` and `weight` of every point of the path. Empty for a role table and in a bundle of
+        an earlier version.
     role_table : dict
         What the policy serves by role, where it does so whatever the step says.
     rules : tuple
@@ -86,6 +94,8 @@ class Manifest:
     files: tuple[BundleFile, ...] = ()
     outputs: dict[str, int] = field(default_factory=dict)
     reasons: tuple[str, ...] = REASONS
+    decides: dict[str, str] = field(default_factory=lambda: dict(DECIDES))
+    rule: dict[str, Any] = field(default_factory=dict)
     role_table: dict[str, Any] = field(default_factory=dict)
     rules: tuple[Any, ...] = ()
     floors: dict[str, Any] = field(default_factory=dict)
@@ -134,6 +144,7 @@ class Manifest:
                 given[name] = tuple(_record(kind, one) for one in given[name])
             given["reasons"] = tuple(given["reasons"])
             given["rules"] = tuple(given["rules"])
+            given.setdefault("decides", {})
             extra = {name: value[name] for name in value if name not in known}
             return cls(**given, extra=extra)
         except KeyError as error:
@@ -187,8 +198,8 @@ def _check(manifest: Manifest) -> None:
         raise _wrong(f"tiers {names}"[:99], "2 to 16 different tiers")
     if not manifest.policy_version or manifest.fallback not in names:
         raise _wrong(f"fallback {manifest.fallback!r}"[:99], "a version and one of the tiers")
-    mappings = (manifest.outputs, manifest.role_table, manifest.floors, manifest.measured)
-    if not all(isinstance(one, dict) for one in mappings):
+    mappings = ("outputs", "decides", "rule", "role_table", "floors", "measured")
+    if not all(isinstance(getattr(manifest, name), dict) for name in mappings):
         raise _wrong("a field of the wrong form", "an object")
     if type(manifest.bits) is not int or not 1 <= manifest.bits <= 24:
         raise _wrong(f"bits {manifest.bits!r}"[:99], "1 to 24")
@@ -217,8 +228,9 @@ def _check_files(files: tuple[BundleFile, ...]) -> None:
     for one in files:
         if not isinstance(one.name, str) or not FILE_NAME.fullmatch(one.name):
             raise _wrong(f"file name {one.name!r}"[:99], "letters, digits, dot, dash")
-        if one.required is not False and one.role not in ROLES:
-            raise _wrong(f"required file of role {one.role!r}"[:99], f"one of {', '.join(ROLES)}")
+        known = (*ROLES, *ENCODER_ROLES)
+        if one.required is not False and one.role not in known:
+            raise _wrong(f"required file of role {one.role!r}"[:99], f"one of {', '.join(known)}")
         if type(one.size) is not int or one.size < 0 or not isinstance(one.sha256, str):
             raise _wrong(f"size of {one.name}", "bytes")
         if not _DIGEST.fullmatch(one.sha256):

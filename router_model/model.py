@@ -46,28 +46,46 @@ class Trees:
 
 
 @dataclass(frozen=True)
-class Neighbors:
-    """Vectors of learn steps with what they say about quality; the mean of the nearest k is added.
+class Network:
+    """One hidden layer of tanh units: several networks side by side, their mean folded in.
 
     Attributes
     ----------
-    vectors : ndarray of float32, shape (n_neighbors, n_dims)
-        Of unit length.
-    values : ndarray of float32, shape (n_neighbors, n_tiers)
-        Residual quality, times the member's weight in the stack.
-    k : int
+    context : ndarray of float32, shape (n_columns, n_hidden)
+        Weights of the context, whose columns enter as log(1 + max(value, -1/2)).
+    vector : ndarray of float32, shape (n_dims, n_hidden)
+        Weights of the text's vector.
+    bias : ndarray of float32, shape (n_hidden,)
+    out : ndarray of float32, shape (n_hidden, n_tiers)
+        What a unit adds to each tier's quality.
     """
 
-    vectors: Float32
-    values: Float32
-    k: int
+    context: Float32
+    vector: Float32
+    bias: Float32
+    out: Float32
+
+
+@dataclass(frozen=True)
+class Projection:
+    """What an encoder's embedding says; it stands where else the token rows do.
+
+    Attributes
+    ----------
+    weight : ndarray of float32, shape (n_dimensions, n_tiers + n_dims)
+        What each number of the embedding adds to the quality of each tier, and to the vector.
+    bias : ndarray of float32, shape (n_tiers + n_dims,)
+    """
+
+    weight: Float32
+    bias: Float32
 
 
 @dataclass(frozen=True)
 class Model:
     """Quality, cost and latency of each tier for a step.
 
-    quality = clip(task[t, :K] + role[r, :K] + hashed text + trees + neighbors, 0, 1)
+    quality = clip(task[t, :K] + role[r, :K] + hashed text + trees + network, 0, 1)
     cost    = max(task[t, K:] + role[r, K:] + cost_slope . (text bytes, context tokens), least cost)
 
     Attributes
@@ -91,7 +109,9 @@ class Model:
     retry : ndarray of float32, shape (n_roles + 1, n_tiers, n_tiers)
         Total cost = cost @ retry: the share of calls that reach each rung of the ladder.
     trees : Trees or None
-    neighbors : Neighbors or None
+    network : Network or None
+    projection : Projection or None
+        Where an encoder ships; `rows` is then empty but for its width.
     """
 
     rows: NDArray[np.int8]
@@ -105,7 +125,8 @@ class Model:
     latency: Float32
     retry: Float32
     trees: Trees | None
-    neighbors: Neighbors | None
+    network: Network | None
+    projection: Projection | None = None
 
     @property
     def n_tiers(self) -> int:
@@ -137,11 +158,10 @@ def load_model(path: Path) -> Model:
         with path.open("rb") as archive, np.load(archive, allow_pickle=False) as file:
             flat: dict[str, Any] = {name: file[name] for name in file.files}
         trees = _part(Trees, "trees.", flat)
-        neighbors = _part(Neighbors, "neighbors.", flat)
-        if neighbors is not None:
-            neighbors = dataclasses.replace(neighbors, k=int(neighbors.k))
+        network = _part(Network, "network.", flat)
+        projection = _part(Projection, "projection.", flat)
         own = {f.name: flat[f.name] for f in dataclasses.fields(Model) if f.name in flat}
-        return Model(trees=trees, neighbors=neighbors, **own)
+        return Model(trees=trees, network=network, projection=projection, **own)
     except (
         OSError, ValueError, KeyError, EOFError, TypeError, RuntimeError, zipfile.BadZipFile
     ) as error:  # fmt: skip

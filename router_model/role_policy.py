@@ -86,5 +86,5 @@ def role_model(
         latency=latency,
         retry=np.tile(np.eye(n_tiers, dtype=np.float32), (n_roles + 1, 1, 1)),
         trees=None,
-        neighbors=None,
+        network=None,
     )

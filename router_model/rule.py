@@ -4,7 +4,8 @@
         quality + margin * [tier is the reference] - weight * total cost / mean reference cost
 
 (margin, weight) is a point on one fixed path. It starts at "reference always", lowers the margin
-to 0 and then raises the weight of cost. The graph computes the same in float32.
+to 0 and then raises the weight of cost. A step that the guard holds back is served the reference at
+every point. The graph computes the same in float32.
 """
 
 from __future__ import annotations
@@ -73,6 +74,34 @@ def choose(
             for m, w in zip(path.margin, path.weight, strict=True)
         ]
     )
+
+
+def unlike(ood: NDArray[np.float32], guard: float) -> NDArray[np.bool_]:
+    """Return which steps the guard holds back: score above the threshold, in float32.
+
+    Parameters
+    ----------
+    ood : ndarray of shape (n_steps,)
+        Out-of-distribution score of each step, 0..1, as the graph gives it.
+    guard : float
+        1.0 holds no step back.
+    """
+    return np.asarray(ood > np.float32(guard), np.bool_)
+
+
+def guarded(
+    tiers: NDArray[np.int64], ood: NDArray[np.float32], guard: float, reference: int
+) -> NDArray[np.int64]:
+    """Return what `choose` chose with the reference on the steps that the guard holds back.
+
+    Parameters
+    ----------
+    tiers : ndarray of shape (n_points, n_steps)
+    ood, guard
+        As in `unlike`.
+    reference : int
+    """
+    return np.where(unlike(ood, guard), reference, tiers)
 
 
 def fit_path(

@@ -3,39 +3,67 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 import numpy as np
 import onnxruntime
 from numpy.typing import ArrayLike, NDArray
 
-from tierwise.router_model.layout import BLOCKS, HEAD, block, width
+from tierwise.router_model.layout import BLOCKS, HEAD, OOD, block, width
 
 Floats = NDArray[np.float32]
 _DECISION = ["decision"]
 _IDS = ["ids"]
 _INPUTS = {"text": "tensor(uint8)", "context": "tensor(float)"}
+_EMBEDDED = {"embedding": "tensor(float)", "context": "tensor(float)"}
 _OPTIONAL = ("allowed", "floor", "max_latency_s")
 _ERRORS_ONLY = 3
 
 
 class Estimates(NamedTuple):
-    """What the graph expects of every tier, each of shape (n_steps, n_tiers).
+    """What the graph expects of every tier, each of shape (n_steps, n_tiers), and of every step.
 
     Quality is 0..1; cost and total cost (with escalation) are USD; latency is seconds. NaN where
-    unknown.
+    unknown. `ood` is the out-of-distribution score, 0..1, shape (n_steps,).
     """
 
     quality: Floats
     cost: Floats
     total_cost: Floats
     latency: Floats
+    ood: Floats
 
 
 def estimates_of(decisions: Floats) -> Estimates:
-    """Read the blocks of decisions of shape (n_steps, 8 + 4 n_tiers)."""
+    """Read blocks and score of decisions of shape (n_steps, 8 + 4 n_tiers)."""
     n_tiers = (decisions.shape[1] - HEAD) // len(BLOCKS)
-    return Estimates(*(decisions[:, block(name, n_tiers)] for name in BLOCKS))
+    quality, cost, total, latency = (decisions[:, block(name, n_tiers)] for name in BLOCKS)
+    return Estimates(quality, cost, total, latency, decisions[:, OOD])
+
+
+def open_session(model: bytes) -> onnxruntime.InferenceSession:
+    """Open a graph from its bytes, on one thread."""
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = options.inter_op_num_threads = 1
+    options.log_severity_level = _ERRORS_ONLY
+    # An arena would keep what the longest text once needed. Memory patterns stay on: they save
+    # a tenth of the time and keep about 3 KB for every length of text, at most 4,098 of them.
+    options.enable_cpu_mem_arena = False
+    return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+
+
+class TextEncoder(Protocol):
+    """What turns a text into the embedding that some policies look at instead."""
+
+    @property
+    def n_dimensions(self) -> int:
+        """Length of an embedding."""
+
+    def ids(self, text: bytes) -> NDArray[np.int64]:
+        """Return the token ids of a text, shape (n_ids,)."""
+
+    def embed(self, text: bytes) -> Floats:
+        """Return the embedding of a text, shape (1, n_dimensions)."""
 
 
 class PolicyGraph:
@@ -45,6 +73,8 @@ class PolicyGraph:
     ----------
     model : bytes
         A serialized model; check it first with `protobuf.check_graph`.
+    encoder : TextEncoder, optional
+        Embeds texts for a graph that takes `embedding` in place of `text`.
 
     Raises
     ------
@@ -58,26 +88,25 @@ class PolicyGraph:
         Sizes of its outputs and of its context.
     """
 
-    def __init__(self, model: bytes) -> None:
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = options.inter_op_num_threads = 1
-        options.log_severity_level = _ERRORS_ONLY
-        # An arena would keep what the longest text once needed. Memory patterns stay on: they save
-        # a tenth of the time and keep about 3 KB for every length of text, at most 4,098 of them.
-        options.enable_cpu_mem_arena = False
-        session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+    def __init__(self, model: bytes, encoder: TextEncoder | None = None) -> None:
+        session = open_session(model)
         inputs = {one.name: one for one in session.get_inputs()}
-        if {name: one.type for name, one in inputs.items()} != _INPUTS:
-            raise ValueError(f"inputs {sorted(inputs)}, expected text uint8 and context float32")
+        wanted = _INPUTS if encoder is None else _EMBEDDED
+        if {name: one.type for name, one in inputs.items()} != wanted:
+            raise ValueError(f"inputs {sorted(inputs)}, expected {wanted}")
+        if encoder and _columns(inputs["embedding"].shape) != encoder.n_dimensions:
+            raise ValueError(f"an embedding of {encoder.n_dimensions} numbers, {inputs}")
         optional = {one.name: one for one in session.get_overridable_initializers()}
         outputs = {one.name: one for one in session.get_outputs()}
-        if set(outputs) != {"decision", "ids"} or not set(_OPTIONAL) <= set(optional):
+        said = {"decision", "ids"} if encoder is None else {"decision"}
+        if set(outputs) != said or not set(_OPTIONAL) <= set(optional):
             raise ValueError(f"outputs {sorted(outputs)}, optional inputs {sorted(optional)}")
         self.n_context = _columns(inputs["context"].shape)
         self.n_tiers = _columns(optional["allowed"].shape)
         if _columns(outputs["decision"].shape) != width(self.n_tiers):
             raise ValueError(f"a decision of shape {outputs['decision'].shape}")
         self._run = session.run
+        self._encoder = encoder
 
     def decide(
         self,
@@ -107,10 +136,11 @@ class PolicyGraph:
         ndarray of shape (8 + 4 n_tiers,)
             As `layout` says.
         """
-        feed: dict[str, NDArray[np.generic]] = {
-            "text": np.frombuffer(text, np.uint8),
-            "context": context,
-        }
+        feed: dict[str, NDArray[np.generic]] = {"context": context}
+        if self._encoder is None:
+            feed["text"] = np.frombuffer(text, np.uint8)
+        else:
+            feed["embedding"] = self._encoder.embed(text)
         if allowed is not None:
             feed["allowed"] = np.asarray(allowed, np.float32).reshape(1, -1)
         if floor is not None:
@@ -121,7 +151,9 @@ class PolicyGraph:
         return decision
 
     def ids(self, text: bytes) -> NDArray[np.int64]:
-        """Return the token ids of a text, shape (n_ids,)."""
+        """Return the token ids of a text, shape (n_ids,): the graph's own, or the encoder's."""
+        if self._encoder is not None:
+            return self._encoder.ids(text)
         unknown = np.full((1, self.n_context), np.nan, np.float32)
         feed = {"text": np.frombuffer(text, np.uint8), "context": unknown}
         ids: NDArray[np.int64] = self._run(_IDS, feed)[0]

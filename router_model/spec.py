@@ -34,6 +34,9 @@ class PolicySpec:
     fixed_tier : tuple of int
         A tier for each role and, last, for an unknown role, where the policy is a role table;
         empty for a learned policy.
+    guard : float
+        A step whose out-of-distribution score exceeds it is served the reference whatever the
+        floor; 1.0, which no score exceeds, is no guard.
     """
 
     tiers: tuple[str, ...]
@@ -44,6 +47,7 @@ class PolicySpec:
     context: tuple[ContextColumn, ...]
     bits: int
     fixed_tier: tuple[int, ...] = field(default=())
+    guard: float = 1.0
 
     @property
     def roles(self) -> tuple[str, ...]:
@@ -67,11 +71,12 @@ class PolicySpec:
             ],
             "bits": self.bits,
             "fixed_tier": list(self.fixed_tier),
+            "guard": self.guard,
         }
 
     @classmethod
     def from_dict(cls, value: dict[str, Any]) -> PolicySpec:
-        """Read what `as_dict` wrote."""
+        """Read what `as_dict` wrote; an earlier version's has no guard."""
         path = Path(
             np.array(value["path"]["margin"], np.float32),
             np.array(value["path"]["weight"], np.float32),
@@ -88,4 +93,5 @@ class PolicySpec:
             context=columns,
             bits=int(value["bits"]),
             fixed_tier=tuple(value["fixed_tier"]),
+            guard=float(value.get("guard", 1.0)),
         )

@@ -56,8 +56,10 @@ class ContextRow:
                 largest = 1.0 if column.kind == "flag" else _LARGEST
                 self._numbers[column.name] = place, largest
 
-    def row(self, text_bytes: int, given: Mapping[str, Any]) -> NDArray[np.float32]:
-        """Return the context of one step, shape (1, n_columns).
+    def row(
+        self, text_bytes: int, given: Mapping[str, Any]
+    ) -> tuple[NDArray[np.float32], tuple[str, ...]]:
+        """Return the context of one step, shape (1, n_columns), and the names left out.
 
         Parameters
         ----------
@@ -68,6 +70,7 @@ class ContextRow:
         """
         row = self._unknown.copy()
         row[0, self._text_bytes] = text_bytes
+        left_out: tuple[str, ...] = ()
         for name, value in given.items():
             if value is None:
                 continue
@@ -78,16 +81,19 @@ class ContextRow:
                     row[0, place] = number
                 elif number == number:  # a caller's NaN is a plain unknown
                     self._count("bad_value")
+                    left_out += (name,)
             elif name in self._categories:
                 place, indices = self._categories[name]
                 index = indices.get(value) if isinstance(value, str) else None
                 if index is None:
                     self._count("unknown_category")
+                    left_out += (name,)
                 else:
                     row[0, place] = index
             else:
                 self._count("unknown_column")
-        return row
+                left_out += (name,)
+        return row, left_out
 
 
 def _number(value: Any) -> float | None:

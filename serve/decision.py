@@ -38,6 +38,8 @@ class Decision:
         Probability with which this tier is chosen for this step; 1 unless explored.
     numbers : tuple of float
         The graph's whole output; empty where the graph did not decide.
+    ignored : tuple of str
+        Context columns whose values were left out: not of this policy, or not readable.
     """
 
     tier: str
@@ -53,6 +55,7 @@ class Decision:
     policy_version: str
     propensity: float = 1.0
     numbers: tuple[float, ...] = field(default=(), repr=False)
+    ignored: tuple[str, ...] = ()
 
     def estimates(self) -> dict[str, tuple[float, ...]]:
         """Return quality, cost_usd, total_cost_usd and latency_s of every tier.
@@ -70,10 +73,12 @@ class Decision:
         }
 
 
-def without_estimates(tier: str, tier_index: int, reason: str, policy_version: str) -> Decision:
+def without_estimates(
+    tier: str, tier_index: int, reason: str, policy_version: str, ignored: tuple[str, ...] = ()
+) -> Decision:
     """Return a decision that no graph made."""
     unknown = math.nan
     return Decision(
         tier, tier_index, unknown, unknown, unknown, reason, unknown, unknown, None, False,
-        policy_version,
+        policy_version, ignored=ignored,
     )  # fmt: skip

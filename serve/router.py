@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from threading import Lock
 from typing import Any
@@ -25,6 +25,8 @@ from tierwise.router_model.layout import (
 )
 from tierwise.serve.context import ContextRow
 from tierwise.serve.decision import Decision, without_estimates
+from tierwise.serve.explain import Question, explain
+from tierwise.serve.explanation import Explanation
 
 FALLBACK, NONE_ALLOWED = "fallback", "none_allowed"
 
@@ -105,12 +107,13 @@ class Router:
             Other context columns of the manifest; unknown where left out.
         """
         kind = "step"
+        ignored: tuple[str, ...] = ()
         mask: NDArray[np.float32] | None = None
         try:
             text = utf8(step if isinstance(step, str) else text_of(step))
             if role is not None:
                 context["role"] = role
-            row = self._context.row(len(text), context)
+            row, ignored = self._context.row(len(text), context)
             if allowed is not None:
                 kind = "allowed"
                 mask = self._mask(allowed)
@@ -123,11 +126,45 @@ class Router:
             kind = "graph"
             numbers = self._decide(cap(text), row, mask, floor, max_latency_s).tolist()
             kind = "output"
-            return self._read(numbers)
+            return self._read(numbers, ignored)
         except Exception:  # whatever it is, the caller's step must go on
-            return self._fall_back(kind, mask)
+            return self._fall_back(kind, mask, ignored)
 
-    def _read(self, numbers: list[float]) -> Decision:
+    def explain(
+        self,
+        step: str | Sequence[Mapping[str, Any]],
+        *,
+        role: str | None = None,
+        allowed: Iterable[str] | None = None,
+        floor: float | None = None,
+        max_latency_s: float | None = None,
+        **context: Any,
+    ) -> Explanation:
+        """Decide a step and say why; takes as long as some 300 decisions.
+
+        Parameters are those of `decide`, and what `decide` would fall back on is explained as
+        that. An error of the graph after that is raised, not hidden.
+        """
+        if isinstance(allowed, Iterator):  # it is read twice
+            allowed = tuple(allowed)
+        decision = self.decide(
+            step, role=role, allowed=allowed, floor=floor, max_latency_s=max_latency_s, **context
+        )
+        text, mask = b"", (1.0,) * self._n_tiers
+        row = np.full((1, len(self.manifest.context)), np.nan, np.float32)
+        if decision.numbers:  # so that everything given could be read
+            text = utf8(step if isinstance(step, str) else text_of(step))
+            quiet = ContextRow(self.manifest.context, lambda kind: None)
+            row, _ = quiet.row(len(text), context if role is None else {**context, "role": role})
+            if allowed is not None:
+                names = {allowed} if isinstance(allowed, str) else set(allowed)
+                mask = tuple(float(name in names) for name in self._tiers)
+            floor = None if floor is None else float(floor)
+            max_latency_s = None if max_latency_s is None else float(max_latency_s)
+        question = Question(cap(text), len(text), row, mask, floor, max_latency_s)
+        return explain(self.manifest, decision, question, self._decide)
+
+    def _read(self, numbers: list[float], ignored: tuple[str, ...]) -> Decision:
         tier, following = int(numbers[TIER]), int(numbers[NEXT_TIER])  # NaN raises
         code = int(numbers[REASON])
         if code < 0:
@@ -135,7 +172,7 @@ class Router:
         reason = self._reasons[code]
         if tier == -1 and reason == NONE_ALLOWED:
             at = self._fallback
-            return without_estimates(self._tiers[at], at, reason, self._version)
+            return without_estimates(self._tiers[at], at, reason, self._version, ignored)
         if not 0 <= tier < self._n_tiers:
             raise ValueError(f"tier {tier}")
         n, at = self._n_tiers, HEAD + tier
@@ -153,6 +190,7 @@ class Router:
             self._version,
             1.0,
             tuple(numbers),
+            ignored,
         )
 
     def _mask(self, allowed: Iterable[str]) -> NDArray[np.float32]:
@@ -164,13 +202,15 @@ class Router:
                 self._ignore("unknown_tier")
         return mask
 
-    def _fall_back(self, kind: str, mask: NDArray[np.float32] | None) -> Decision:
+    def _fall_back(
+        self, kind: str, mask: NDArray[np.float32] | None, ignored: tuple[str, ...]
+    ) -> Decision:
         with self._lock:
             self.faults[kind] += 1
         tier = self._fallback
         if mask is not None and not mask[tier] and mask.any():
             tier = int(np.flatnonzero(mask)[-1])  # a pin holds in a fault too
-        return without_estimates(self._tiers[tier], tier, FALLBACK, self._version)
+        return without_estimates(self._tiers[tier], tier, FALLBACK, self._version, ignored)
 
     def _ignore(self, kind: str) -> None:
         with self._lock:

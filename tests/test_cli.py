@@ -11,7 +11,10 @@ import pytest
 from tierwise import cli
 from tierwise.eval import gate as gate_stage
 
-COMMANDS = ["init", "ingest", "audit", "route", "verify", "export", "gate", "version"]
+COMMANDS = [
+    *("init", "ingest", "audit", "route", "table", "verify", "export", "gate", "scoreboard"),
+    "version",
+]
 
 
 def call(*arguments: str) -> int:
@@ -216,7 +219,9 @@ def test_route_says_which_context_it_left_out(
     role_policy: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert call("route", role_policy, "x", "--context", "nonsense=1", "--json") == 0
-    assert json.loads(capsys.readouterr().out)["ignored"] == {"unknown_column": 1}
+    said = json.loads(capsys.readouterr().out)
+    assert said["ignored"] == ["nonsense"]
+    assert said["ignored_because"] == {"unknown_column": 1}
 
 
 def test_route_refuses_a_context_that_is_no_pair(role_policy: str) -> None:

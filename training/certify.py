@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -14,8 +14,9 @@ from tierwise.data.errors import BadInput, run_stage
 from tierwise.data.files import read_json, write_json
 from tierwise.data.params import section
 from tierwise.features.steps import CERTIFY, StepTable, load_steps
-from tierwise.router_model.rule import choose
-from tierwise.router_model.runtime import Estimates, PolicyGraph
+from tierwise.router_model.encoder import open_policy
+from tierwise.router_model.rule import choose, unlike
+from tierwise.router_model.runtime import Estimates
 from tierwise.router_model.spec import PolicySpec
 from tierwise.training.certificate import Certificate, Floor, certify
 from tierwise.training.promise import KINDS
@@ -76,7 +77,9 @@ def certify_steps(
     """Certify on steps whose outcome is known for every tier.
 
     Other steps are left out: a promise measured against the reference needs both outcomes, and
-    for an absolute floor a step known only where some policy served it is no fair draw.
+    for an absolute floor a step known only where some policy served it is no fair draw. So are
+    the steps that the guard holds back, and counted: their reason is `guard`, and the promise is
+    about steps served with reason `floor`.
 
     Parameters
     ----------
@@ -88,10 +91,12 @@ def certify_steps(
     params : CertifyParams
     """
     known = ~np.isnan(steps.quality).any(axis=1)
+    held_back = known & unlike(said.ood, spec.guard)
+    known &= ~held_back
     quality = steps.quality[known]
     relative = said.total_cost[known] * (np.float32(1) / np.float32(spec.mean_reference_cost))
     served = choose(said.quality[known], relative, spec.reference, spec.path)
-    return certify(
+    certificate = certify(
         np.take_along_axis(quality[None], served[:, :, None], axis=2)[:, :, 0],
         quality[:, spec.reference],
         served == spec.reference,
@@ -102,6 +107,7 @@ def certify_steps(
         reference=spec.tiers[spec.reference],
         min_units=params.min_units,
     )
+    return replace(certificate, guarded=int(held_back.sum()))
 
 
 def main() -> None:
@@ -116,9 +122,8 @@ def main() -> None:
         steps = load_steps(args.run / "steps.npz").of_part(CERTIFY)
         if spec.fixed_tier or steps.feedback in ("none", "logged"):
             steps = steps.rows(np.zeros(0, np.int64))
-        said = PolicyGraph((args.run / "graph.onnx").read_bytes()).estimates(
-            steps.text, steps.context
-        )
+        graph = open_policy((args.run / "graph.onnx").read_bytes(), args.run / "encoder")
+        said = graph.estimates(steps.text, steps.context)
         certificate = certify_steps(steps, said, spec, params)
     write_json(args.run / "certificate.json", certificate.as_dict())
 

@@ -10,17 +10,21 @@ import numpy as np
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
-from tierwise.data.errors import run_stage
+from tierwise.data.errors import BadInput, run_stage
 from tierwise.data.files import read_json, replacing, write_json
 from tierwise.data.params import section
 from tierwise.data.role_table import read_role_table
 from tierwise.features.columns import ContextColumn
 from tierwise.features.steps import LEARN, StepTable, load_steps
+from tierwise.features.token_session import TokenIds
+from tierwise.router_model.encoder import EncoderFiles, write_encoder
 from tierwise.router_model.model import Model, save_model
 from tierwise.router_model.rule import fit_path
 from tierwise.router_model.spec import PolicySpec
 from tierwise.training.cold import fit_role_table
 from tierwise.training.cost import fit_cost, retry_table, role_latency
+from tierwise.training.guard import NEVER, fit_guard
+from tierwise.training.hashed import counts
 from tierwise.training.quality import QualityParams, fit_quality
 from tierwise.training.tables import codes
 
@@ -35,11 +39,14 @@ class FitParams(QualityParams):
     ----------
     points : int
         Points of the path from "reference always" to cheapest.
+    guard : float
+        Share of learn steps within the guard, above 0; 1 is no guard.
     roles : str
         A role table, served where the logs hold no quality; the built-in one where no such file.
     """
 
     points: int = 64
+    guard: float = 0.999
     roles: str = "roles.yaml"
 
 
@@ -55,6 +62,8 @@ class Fitted:
         Out-of-fold estimates on the learn part, the total cost over the reference's mean.
     notes : dict
         Chosen strengths and weights, for the report.
+    encoder : EncoderFiles or None
+        What ships beside the model.
     """
 
     model: Model
@@ -62,6 +71,7 @@ class Fitted:
     quality: Floats
     total_cost: Floats
     notes: dict[str, object]
+    encoder: EncoderFiles | None = None
 
 
 def reference_tier(quality: Floats) -> int:
@@ -111,8 +121,15 @@ def fit(
     typical_latency : ndarray of shape (n_tiers,)
         The catalogue's seconds; NaN is unknown.
     rng : Generator
-        Draws folds, starting vectors and stored neighbors.
+        Draws folds, starting vectors and starting weights.
+
+    Raises
+    ------
+    BadInput
+        Where the guard is no share of steps.
     """
+    if not 0 < params.guard <= 1:
+        raise BadInput(f"fit.guard = {params.guard}", "above 0, at most 1", "mend params.yaml")
     n_roles, n_tasks = len(columns[0].vocabulary), len(columns[1].vocabulary)
     role, task = codes(learn.context[:, 0], n_roles), codes(learn.context[:, 1], n_tasks)
     fill = fill_values(learn.context, columns)
@@ -139,10 +156,17 @@ def fit(
         latency=role_latency(learn.latency, role, n_roles, typical_latency).astype(np.float32),
         retry=retry.astype(np.float32),
         trees=quality.trees,
-        neighbors=quality.neighbors,
+        network=quality.network,
+        projection=quality.projection,
     )
-    spec = PolicySpec(learn.tiers, reference, mean_cost, path, rungs, columns, params.bits)
-    return Fitted(model, spec, quality.out_of_fold, relative.astype(np.float64), quality.notes)
+    guard = NEVER
+    if quality.projection is None:  # else no token is looked at
+        guard = fit_guard(counts(learn.text, TokenIds(params.bits)), learn.unit, params.guard)
+    spec = PolicySpec(
+        learn.tiers, reference, mean_cost, path, rungs, columns, params.bits, guard=guard
+    )
+    said, relative_cost = quality.out_of_fold, relative.astype(np.float64)
+    return Fitted(model, spec, said, relative_cost, quality.notes, quality.encoder)
 
 
 def read_columns(path: Path) -> tuple[ContextColumn, ...]:
@@ -179,6 +203,7 @@ def main() -> None:
             fitted = _without_quality(learn, columns, params, typical)
         else:
             fitted = fit(learn, columns, params, typical, np.random.default_rng(params.seed))
+    write_encoder(args.run / "encoder", fitted.encoder)
     save_model(args.run / "model.npz", fitted.model)
     write_json(args.run / "model.json", {"spec": fitted.spec.as_dict(), "notes": fitted.notes})
     with replacing(args.run / "oof.npz") as part, part.open("wb") as file:

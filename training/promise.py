@@ -81,6 +81,8 @@ class Certificate:
         In ascending strictness.
     strata : tuple of Stratum
         The pooled rest first.
+    guarded : int
+        Certification steps that the guard holds back: they are in no stratum.
     """
 
     floor: Floor
@@ -88,6 +90,7 @@ class Certificate:
     reference: str
     levels: tuple[float, ...]
     strata: tuple[Stratum, ...]
+    guarded: int = 0
 
     def chosen(self) -> dict[str, int]:
         """Return the certified point of each stratum at the default level, -1 for none."""
@@ -154,6 +157,7 @@ class Certificate:
             "reference": self.reference,
             "levels": list(self.levels),
             "strata": strata,
+            "guarded": self.guarded,
             "chosen": self.chosen(),
             "promise": self.promise(),
             "certified_nothing": self.certified_nothing(),
@@ -178,6 +182,7 @@ class Certificate:
             reference=str(content["reference"]),
             levels=tuple(content["levels"]),
             strata=strata,
+            guarded=int(content.get("guarded", 0)),
         )
 
 

@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from tierwise.data.split import folds
 from tierwise.features.columns import ContextColumn
 from tierwise.features.steps import StepTable
-from tierwise.features.token_session import TokenIds
-from tierwise.router_model.model import Neighbors, Trees
+from tierwise.router_model.encoder import EncoderFiles
+from tierwise.router_model.model import Network, Projection, Trees
 from tierwise.training.components import (
     component_groups,
     fit_basis,
@@ -19,37 +19,32 @@ from tierwise.training.components import (
     split_level,
     to_components,
 )
-from tierwise.training.hashed import counts, fit_vectors, fit_vocabulary, weigh
-from tierwise.training.members import (
-    MemberParams,
-    choose_prior,
-    fit_members,
-    learn_data,
-    members_out_of_fold,
+from tierwise.training.learn_data import learn_data
+from tierwise.training.members import MemberParams, fit_members, members_out_of_fold
+from tierwise.training.reading import TextParams, read_texts
+from tierwise.training.shrinkage import (
+    alike,
+    choose_overall,
+    choose_shrinkage,
     tables_out_of_fold,
 )
-from tierwise.training.pack import pack_rows
 from tierwise.training.stack import fit_weights, squared_error
 from tierwise.training.worth import heeded_share
 
 Floats = NDArray[np.float64]
 Floats32 = NDArray[np.float32]
 
-MEMBERS = ("ridge", "trees", "knn")
+MEMBERS = ("ridge", "trees", "network")
 LEAST_WEIGHT = 0.1  # a member of less weight is not worth its nodes
 
 
 @dataclass(frozen=True)
-class QualityParams(MemberParams):
+class QualityParams(MemberParams, TextParams):
     """How quality is learned; part of section `fit` of params.yaml.
 
     Attributes
     ----------
     seed : int
-    bits : int
-        2 ** bits rows for words and as many for pairs of words.
-    dims : int
-        Length of a text's vector.
     inner_folds : int
         Folds, by split unit, on which strengths and weights are chosen.
     priors : tuple of float
@@ -57,10 +52,8 @@ class QualityParams(MemberParams):
     """
 
     seed: int = 0
-    bits: int = 16
-    dims: int = 12
     inner_folds: int = 5
-    priors: tuple[float, ...] = (3.0, 10.0, 30.0, 100.0)
+    priors: tuple[float, ...] = (1.0, 3.0, 10.0, 30.0, 100.0, 300.0, 1000.0)
 
 
 @dataclass(frozen=True)
@@ -72,8 +65,11 @@ class Quality:
     task, role : ndarray of shape (vocabulary + 1, n_tiers)
     rows, scale : ndarray
         As in `Model`.
+    projection : Projection or None
+    encoder : EncoderFiles or None
+        Both where an encoder ships.
     trees : Trees or None
-    neighbors : Neighbors or None
+    network : Network or None
     out_of_fold : ndarray of shape (n_steps, n_tiers)
         Estimates for steps that the fold's model had not seen.
     notes : dict
@@ -84,8 +80,10 @@ class Quality:
     role: Floats
     rows: NDArray[np.int8]
     scale: Floats32
+    projection: Projection | None
+    encoder: EncoderFiles | None
     trees: Trees | None
-    neighbors: Neighbors | None
+    network: Network | None
     out_of_fold: Floats
     notes: dict[str, object]
 
@@ -112,21 +110,19 @@ def fit_quality(
     params : QualityParams
     rng : Generator
     """
-    shares = counts(learn.text, TokenIds(params.bits))
-    vocabulary = fit_vocabulary(shares)
-    text = weigh(shares, vocabulary)
-    token_vectors = fit_vectors(text, params.dims, rng)
-    vectors = np.asarray(text @ token_vectors, np.float32)
-    data = learn_data(learn, columns, fill, text, vectors)
+    read = read_texts(learn, params, rng)
+    data = learn_data(learn, columns, fill, read.matrix, read.vectors)
     fold = folds(learn.unit, params.inner_folds, rng)
-    prior = choose_prior(data, fold, params.priors)
-    base = tables_out_of_fold(data, fold, prior)
-    basis = fit_basis(data.quality - base, _means(learn.quality), _means(learn.cost))
-    target = to_components(data.quality - base, basis)
+    prior = choose_overall(data, fold, params.priors)
+    rest = data.quality - tables_out_of_fold(data, fold, alike(prior, len(learn.tiers)))
+    basis = fit_basis(rest, _means(learn.quality), _means(learn.cost))
     groups = component_groups(basis)
-    said = members_out_of_fold(data, fold, prior, basis, params, rng)
+    shrinkage = choose_shrinkage(data, fold, learn.unit, params.priors, prior, basis, groups)
+    base = tables_out_of_fold(data, fold, shrinkage)
+    target = to_components(data.quality - base, basis)
+    said = members_out_of_fold(data, fold, shrinkage, basis, params, rng)
     picked = [_best_alpha(said.ridge[..., g], target[:, g]) for g in groups]
-    members = [_pick(said.ridge, picked, groups), said.trees, said.knn]
+    members = [_pick(said.ridge, picked, groups), said.trees, said.network]
     weights = np.zeros((len(members), basis.shape[1]))
     for group in groups:
         found = fit_weights([m[:, group] for m in members], target[:, group])
@@ -138,22 +134,26 @@ def fit_quality(
     )
     weights = heed(weights, basis, heeded)
     alphas = [params.alphas[p] for p in picked]
-    model = fit_members(data, prior, basis, groups, alphas, weights, params, rng)
-    rows, scale = pack_rows(model.ridge, token_vectors, vocabulary, params.bits)
+    model = fit_members(data, shrinkage, basis, groups, alphas, weights, params, rng)
+    rows, scale, projection = read.pack(model.ridge, params.bits)
     return Quality(
         task=model.tables.task,
         role=model.tables.role,
         rows=rows,
         scale=scale,
+        projection=projection,
+        encoder=read.encoder,
         trees=model.trees,
-        neighbors=model.neighbors,
+        network=model.network,
         out_of_fold=np.clip(base + level + heeded * contrasts, 0.0, 1.0),
         notes={
             "prior": prior,
+            "component_priors": list(shrinkage.component),
             "alpha": alphas,
             "heeded": heeded,
             "weights": {n: w.tolist() for n, w in zip(MEMBERS, weights, strict=True)},
             "members": list(MEMBERS),
+            **read.notes,
         },
     )
 

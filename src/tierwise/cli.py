@@ -61,7 +61,7 @@ def build() -> typer.Typer:
         pretty_exceptions_enable=False,  # an error that nobody foresaw is shown as Python shows it
         rich_markup_mode=None,
     )
-    for command in (init, ingest, audit, route, verify, export, gate, version):
+    for command in (init, ingest, audit, route, table, verify, export, gate, scoreboard, version):
         app.command()(command)
     return app
 
@@ -160,6 +160,9 @@ def route(
     context: Annotated[
         list[str] | None, typer.Option(help="Another column, as name=value; repeatable.")
     ] = None,
+    explain: Annotated[
+        bool, typer.Option("--explain", help="Say what decided, and which words moved it.")
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Decide one step. Which tier a policy serves, why, and what it expects of each.
@@ -170,7 +173,8 @@ def route(
 
     columns: dict[str, Any] = dict(column_of(pair) for pair in context or [])
     router = Router.load(policy)
-    made = router.decide(text, role=role, **columns)
+    told = router.explain(text, role=role, **columns) if explain else None
+    made = told.decision if told else router.decide(text, role=role, **columns)
     estimates = {kind: row for kind, row in made.estimates().items() if row}
     expected = {
         name: {kind: row[place] for kind, row in estimates.items()}
@@ -180,12 +184,18 @@ def route(
         name: getattr(made, name)
         for name in ("tier", "reason", "policy_version", "next_tier", "check", "lead", "ood")
     }
-    found["ignored"] = dict(router.ignored)
+    found |= {"ignored": made.ignored, "ignored_because": dict(router.ignored)}
+    found["faults"] = dict(router.faults)
     if as_json:
         found["expected"] = expected
-    else:
+        found |= {"explanation": told.as_dict()} if told else {}
+    elif not told:
         found |= {f"expected of {name}": numbers for name, numbers in expected.items()}
     show(known(found), as_json)
+    if told and not as_json:
+        from tierwise.serve.explain_text import lines
+
+        print("", *lines(told), sep="\n")
 
 
 def column_of(pair: str) -> tuple[str, str | float]:
@@ -205,6 +215,8 @@ def known(value: Any) -> Any:
     """Return a JSON value in which a number that is not known is null."""
     if isinstance(value, Mapping):
         return {name: known(inner) for name, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [known(inner) for inner in value]
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
@@ -227,6 +239,26 @@ def verify(
         show({"sound": False, "fault": str(error)}, as_json)
         raise SystemExit(1) from None
     show({"sound": True, "fault": None}, as_json, [f"{policy}: sound"])
+
+
+def table(
+    policy: Annotated[Path, typer.Argument(help="The folder of a bundle.")],
+    traces: Annotated[
+        Path | None, typer.Argument(help="A trace table or a run; the policy's own run without.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Show a policy as a table. Usual tier, quality kept and cost by role and task, money first.
+
+    Example: tierwise table artifacts/fleet/policy
+    """
+    import numpy as np
+
+    from tierwise.eval.policy_lines import lines
+    from tierwise.eval.policy_table import policy_table
+
+    found = policy_table(policy, traces, np.random.default_rng(0))
+    show(found, as_json, lines(found))
 
 
 def export(
@@ -262,6 +294,31 @@ def gate(
     show(verdict.as_dict(), as_json, lines)
     if not verdict.passed:
         raise SystemExit(1)
+
+
+def scoreboard(
+    folder: Annotated[
+        Path | None, typer.Argument(help="Of trace tables; $TIERWISE_TABLES or ../shared/data.")
+    ] = None,
+    out: Annotated[
+        Path, typer.Option("--json", help="Where the figures go; .md and .html beside it.")
+    ] = Path("artifacts/scoreboard/scoreboard.json"),
+    tables: Annotated[str, typer.Option(help="Names without .parquet, joined by commas.")] = "",
+    folds: Annotated[int, typer.Option(help="Of split units.")] = 5,
+    seed: Annotated[int, typer.Option(help="The first draw of the folds.")] = 0,
+    seeds: Annotated[int, typer.Option(help="How many draws of the folds.")] = 5,
+    jobs: Annotated[int, typer.Option(help="Processes of one thread each.")] = 2,
+    peers: Annotated[
+        Path | None, typer.Option(help="Scores of other routers: an .npz or a folder of them.")
+    ] = None,
+) -> None:
+    """Judge the router beside every control. Out of fold, on all full-feedback tables of a folder.
+
+    Example: tierwise scoreboard ../shared/data --tables routellm_gsm8k --seeds 2
+    """
+    from tierwise.eval.scoreboard import run_command
+
+    run_command(folder, out, tables, folds, seed, seeds, jobs, peers)
 
 
 def version(as_json: AsJson = False) -> None:

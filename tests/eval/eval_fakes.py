@@ -25,6 +25,7 @@ PRICES = np.array([0.001, 0.004, 0.02])
 class FakeEstimates:
     quality: NDArray[np.float32]
     total_cost: NDArray[np.float32]
+    ood: NDArray[np.float32]
 
 
 def columns() -> tuple[ContextColumn, ...]:
@@ -90,7 +91,8 @@ def estimates_for(context: NDArray[np.float32]) -> FakeEstimates:
     """What a good graph would say: the true chances, and the tiers' mean costs."""
     difficulty = (context[:, 4].astype(np.float64) - 1) / 9
     cost = np.tile(PRICES, (len(context), 1))
-    return FakeEstimates(chances(difficulty).astype(np.float32), cost.astype(np.float32))
+    known = np.zeros(len(context), np.float32)
+    return FakeEstimates(chances(difficulty).astype(np.float32), cost.astype(np.float32), known)
 
 
 class FakeGraph:

@@ -17,7 +17,7 @@ from tierwise.eval import evaluate
 
 
 def run_stage(run: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
-    monkeypatch.setattr(evaluate, "PolicyGraph", FakeGraph)
+    monkeypatch.setattr(evaluate, "open_policy", lambda content, encoder: FakeGraph(content))
     params = str(run / "params.yaml")
     monkeypatch.setattr(sys, "argv", ["evaluate", "--run", str(run), "--params", params])
     evaluate.main()

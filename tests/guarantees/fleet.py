@@ -12,10 +12,8 @@ from pathlib import Path as File
 from typing import Any
 
 import numpy as np
-import onnxruntime
 import scipy.sparse as sp
 from numpy.typing import NDArray
-from onnx import TensorProto, helper
 from threadpoolctl import threadpool_limits
 from worlds import DELTA
 
@@ -24,21 +22,20 @@ from tierwise.data.messages import cap, utf8
 from tierwise.data.params import section
 from tierwise.data.split import PARTS, assign
 from tierwise.features.context import ContextParams, encode
-from tierwise.features.nodes import Nodes
 from tierwise.features.steps import CERTIFY, LEARN
 from tierwise.features.table import step_table
 from tierwise.features.token_session import TokenIds
 from tierwise.router_model import layout
+from tierwise.router_model.estimate import Batch, estimate_text
 from tierwise.router_model.floors import floor_table
 from tierwise.router_model.graph import build_graph, serialize, set_floors
-from tierwise.router_model.graph_members import add_trees
-from tierwise.router_model.model import Model, Trees
-from tierwise.router_model.rule import Path, choose
+from tierwise.router_model.model import Model
+from tierwise.router_model.rule import Path, choose, guarded, unlike
 from tierwise.router_model.runtime import PolicyGraph
+from tierwise.router_model.spec import PolicySpec
 from tierwise.training.certify import CertifyParams, certify_steps
 from tierwise.training.fit import FitParams, Fitted, fit
 from tierwise.training.hashed import counts
-from tierwise.training.knn import predict_knn
 
 FRESH_STEPS = 200_000
 TRACES = 1_200  # of each world's logs
@@ -48,7 +45,7 @@ SHARES = (0.6, 0.2, 0.2)
 
 @dataclass(frozen=True)
 class Fresh:
-    """Fresh steps of the fleet with their truth."""
+    """Fresh steps of the fleet with their truth; `shares` are those of each text's tokens."""
 
     steps: Any
     texts: tuple[bytes, ...]
@@ -111,7 +108,8 @@ def _judge(fitted: Fitted, certify_part: Any, population: Fresh, seed: int) -> W
     said = PolicyGraph(graph).estimates(certify_part.text, certify_part.context)
     certificate = certify_steps(certify_part, said, spec, CertifyParams())
     context = encode(population.steps.reset_index(drop=True), population.text_bytes, spec.context)
-    tier = _served(fitted, certificate.chosen(), population, context)
+    estimated = batch_estimates(fitted.model, population.shares, context)
+    tier = _served(spec, certificate.chosen(), estimated, context)
     shipped = set_floors(graph, floor_table(certificate.as_dict(), spec))
     _ask_graph(PolicyGraph(shipped), population, context, tier, seed)
     rows = np.arange(len(tier))
@@ -123,6 +121,7 @@ def _judge(fitted: Fitted, certify_part: Any, population: Fresh, seed: int) -> W
         own = np.isin(role, [r for s in certificate.strata if s is not stratum for r in s.roles])
         within = ~own if stratum.name == "rest" else role == stratum.name
         reached = certificate.chosen()[stratum.name] > 0
+        within &= ~unlike(estimated.unseen, spec.guard)  # the promise is about what it serves
         served, reference = quality[rows, tier][within], quality[within, spec.reference]
         broken |= reached and bool(served.mean() < level * reference.mean())
     return World(
@@ -139,61 +138,24 @@ def _roles(context: NDArray[np.float32], roles: tuple[str, ...]) -> NDArray[np.s
 
 
 def _served(
-    fitted: Fitted, chosen: dict[str, int], population: Fresh, context: NDArray[np.float32]
+    spec: PolicySpec, chosen: dict[str, int], said: Batch, context: NDArray[np.float32]
 ) -> NDArray[np.int64]:
-    """Return the tier of every fresh step at the certified point of its stratum."""
-    spec = fitted.spec
-    quality, total = batch_estimates(fitted.model, population.shares, context)
-    relative = total * (np.float32(1) / np.float32(spec.mean_reference_cost))
+    """Return the tier of every fresh step: of its stratum's point, unless the guard holds it."""
+    relative = said.total_cost * (np.float32(1) / np.float32(spec.mean_reference_cost))
     role = _roles(context, spec.roles)
     point = np.array([max(chosen.get(r, chosen["rest"]), 0) for r in role])
     tier = np.zeros(len(point), np.int64)
     for reached in np.unique(point):
         here = point == reached
         only = Path(spec.path.margin[[reached]], spec.path.weight[[reached]])
-        tier[here] = choose(quality[here], relative[here], spec.reference, only)[0]
-    return tier
+        tier[here] = choose(said.quality[here], relative[here], spec.reference, only)[0]
+    return guarded(tier, said.unseen, spec.guard, spec.reference)
 
 
-def batch_estimates(
-    model: Model, shares: sp.csr_matrix, context: NDArray[np.float32]
-) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Return quality and total cost as the graph computes them, for 200,000 steps in seconds."""
-    k, dims = model.n_tiers, model.n_dims
+def batch_estimates(model: Model, shares: sp.csr_matrix, context: NDArray[np.float32]) -> Batch:
+    """Estimate as the graph does, for 200,000 steps in seconds: a text is a row of token shares."""
     text = (shares @ model.rows.astype(np.float32)) * model.scale
-    vectors = text[:, k : k + dims]
-    known = np.where(np.isnan(context), model.fill, context).astype(np.float32)
-    base = model.task[known[:, 1].astype(int)] + model.role[known[:, 0].astype(int)]
-    quality = base[:, :k] + text[:, :k]
-    if model.trees is not None:
-        quality = quality + _run_trees(model.trees, np.concatenate([known, vectors], axis=1))
-    if model.neighbors is not None:
-        near = model.neighbors
-        values = near.values.astype(np.float64)
-        quality = quality + predict_knn(near.vectors, values, vectors, near.k)
-    cost = np.maximum(base[:, k:] + known[:, 2:4] @ model.cost_slope, model.least_cost)
-    total = np.einsum("nj,njk->nk", cost, model.retry[known[:, 0].astype(int)])
-    return np.clip(quality, 0, 1).astype(np.float32), total.astype(np.float32)
-
-
-def _run_trees(trees: Trees, inputs: NDArray[np.float32]) -> NDArray[np.float32]:
-    g = Nodes()
-    out = add_trees(g, trees, "inputs")
-    value = helper.make_tensor_value_info
-    graph = helper.make_graph(
-        g.nodes,
-        "trees",
-        [value("inputs", TensorProto.FLOAT, ["n", inputs.shape[1]])],
-        [value(out, TensorProto.FLOAT, ["n", trees.mixing.shape[1]])],
-        list(g.initializers.values()),
-    )
-    opsets = [helper.make_opsetid("", 21), helper.make_opsetid("ai.onnx.ml", 3)]
-    model = helper.make_model(graph, opset_imports=opsets, ir_version=10)
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = 1
-    session = onnxruntime.InferenceSession(model.SerializeToString(), options)
-    said: NDArray[np.float32] = session.run(None, {"inputs": inputs.astype(np.float32)})[0]
-    return said
+    return estimate_text(model, text, context)
 
 
 def _ask_graph(

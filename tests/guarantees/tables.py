@@ -13,7 +13,8 @@ import numpy as np
 from real import sampled_violations
 from worlds import DELTA
 
-from tierwise.eval.router_folds import deal, held_out, read_table
+from tierwise.eval.held_out import held_out
+from tierwise.eval.judged_table import deal, read_table
 from tierwise.training.certificate import Floor
 
 TABLES = ("mmlu_pro", "routellm_mmlu", "llmrouter_mixed")

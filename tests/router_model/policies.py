@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tests.training.fits import COLUMNS, names
-from tierwise.router_model.model import Model, Neighbors, Trees
+from tierwise.router_model.model import Model, Network, Trees
 from tierwise.router_model.rule import ALWAYS, Path
 from tierwise.router_model.spec import PolicySpec
 
@@ -49,7 +49,7 @@ def random_model(n_tiers: int = 3, seed: int = 0) -> Model:
         latency=latency,
         retry=retry.astype(f32),
         trees=_trees(n_tiers, rng),
-        neighbors=_neighbors(n_tiers, rng),
+        network=_network(n_tiers, rng),
     )
 
 
@@ -79,11 +79,13 @@ def _trees(n_tiers: int, rng: np.random.Generator) -> Trees:
     )
 
 
-def _neighbors(n_tiers: int, rng: np.random.Generator) -> Neighbors:
-    vectors = rng.normal(size=(40, N_DIMS))
-    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
-    values = rng.normal(0, 0.05, (40, n_tiers))
-    return Neighbors(vectors.astype(np.float32), values.astype(np.float32), 5)
+def _network(n_tiers: int, rng: np.random.Generator) -> Network:
+    """Five units that look at every number and flag, and at no category's code."""
+    context = rng.normal(0, 0.2, (len(COLUMNS), 5))
+    context[:2] = 0.0
+    vector, bias = rng.normal(size=(N_DIMS, 5)), rng.normal(size=5)
+    arrays = (context, vector, bias, rng.normal(0, 0.05, (5, n_tiers)))
+    return Network(*(array.astype(np.float32) for array in arrays))
 
 
 def random_steps(n: int = 60, seed: int = 1) -> tuple[tuple[bytes, ...], NDArray[np.float32]]:

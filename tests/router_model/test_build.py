@@ -18,6 +18,7 @@ from tierwise.router_model import build, layout
 from tierwise.router_model.build import EXAMPLES, example_contexts
 from tierwise.router_model.bundle import VerifiedBundle, verify_bundle
 from tierwise.router_model.golden import _TEXTS as ODD_TEXTS
+from tierwise.router_model.manifest import Manifest
 
 CERTIFICATE = {
     "floor": {"kind": "retain", "level": 0.95},
@@ -97,6 +98,22 @@ def test_the_manifest_says_what_is_promised_and_measured(bundle: VerifiedBundle,
     assert manifest.fallback == "tier2"
     assert manifest.tier_names == small_fit().fitted.spec.tiers
     assert manifest.context == small_fit().fitted.spec.context
+
+
+def test_the_manifest_says_what_decides_and_what_weighs(bundle: VerifiedBundle) -> None:
+    spec, rule = small_fit().fitted.spec, bundle.manifest.rule
+    assert bundle.manifest.decides == layout.DECIDES
+    assert rule["reference"] == spec.tiers[spec.reference]
+    assert rule["mean_reference_cost"] == spec.mean_reference_cost
+    assert rule["margin"] == [float(one) for one in spec.path.margin]
+    assert rule["weight"] == [float(one) for one in spec.path.weight]
+
+
+def test_a_manifest_of_before_the_rule_was_in_it_is_read(run: Path) -> None:
+    content = json.loads((run / "policy" / "manifest.json").read_text())
+    del content["rule"], content["decides"]
+    manifest = Manifest.from_bytes(json.dumps(content).encode())
+    assert (manifest.rule, manifest.decides) == ({}, {})
 
 
 def test_digests_are_those_of_the_runs_table_and_parameters(

@@ -11,7 +11,7 @@ from tests.router_model.policies import BITS, N_DIMS, N_ROLES, N_TASKS, random_m
 from tierwise.features.token_session import TokenIds
 from tierwise.features.tokens import reference_ids
 from tierwise.router_model import estimate as module
-from tierwise.router_model.estimate import Batch, estimate
+from tierwise.router_model.estimate import Batch, estimate, log_context
 from tierwise.router_model.model import Model
 
 
@@ -20,7 +20,7 @@ def run(model: Model, texts: tuple[bytes, ...], context: np.ndarray) -> Batch:
 
 
 def plain(model: Model) -> Model:
-    return dataclasses.replace(model, trees=None, neighbors=None)
+    return dataclasses.replace(model, trees=None, network=None)
 
 
 def test_quality_is_task_plus_role_plus_the_mean_of_the_tokens_rows() -> None:
@@ -70,20 +70,27 @@ def test_an_unknown_latency_stays_unknown() -> None:
     assert np.isnan(latency).tolist() == [True, False, False]
 
 
-def test_neighbors_add_the_mean_of_the_most_similar_stored_steps() -> None:
+def test_a_network_adds_what_its_units_say_of_log_context_and_vector() -> None:
     model = dataclasses.replace(random_model(), trees=None)
-    stored = model.neighbors
-    assert stored is not None
+    network = model.network
+    assert network is not None
     texts, context = random_steps()
     ids, starts = TokenIds(BITS).many(texts)
-    with_them, without = run(model, texts, context), run(plain(model), texts, context)
+    with_it, without = run(model, texts, context), run(plain(model), texts, context)
     for i in range(len(texts)):
         rows = model.rows[ids[starts[i] : starts[i + 1]]].astype(np.float64).mean(axis=0)
         vector = rows[3 : 3 + N_DIMS] * model.scale[3 : 3 + N_DIMS]
-        nearest = np.argsort(-(stored.vectors @ vector))[: stored.k]
-        wanted = np.clip(without.quality[i] + stored.values[nearest].mean(axis=0), 0, 1)
+        known = np.where(np.isnan(context[i]), model.fill, context[i]).astype(np.float64)
+        logs = np.log(np.maximum(1 + known, 0.5))
+        units = np.tanh(logs @ network.context + vector @ network.vector + network.bias)
+        wanted = np.clip(without.quality[i] + units @ network.out, 0, 1)
         inside = (without.quality[i] > 0) & (without.quality[i] < 1)
-        np.testing.assert_allclose(with_them.quality[i][inside], wanted[inside], atol=1e-5)
+        np.testing.assert_allclose(with_it.quality[i][inside], wanted[inside], atol=1e-5)
+
+
+def test_a_network_tells_an_unknown_number_from_0_and_0_from_1() -> None:
+    logs = log_context(np.array([[np.float32(-1), 0, 1, 2]], np.float32))[0]
+    np.testing.assert_allclose(logs, np.log([0.5, 1, 2, 3]), rtol=1e-6)
 
 
 def test_quality_is_clipped_to_0_and_1() -> None:

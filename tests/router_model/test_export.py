@@ -43,11 +43,11 @@ def test_the_graph_of_a_model_agrees_with_it(graph: bytes, steps: StepTable) -> 
     check(graph, random_model(), steps)
 
 
-def one_changed(model: Model, name: str, by: float) -> Model:
-    """The model with one weight changed."""
-    values = getattr(model, name).copy()
+def one_changed(part: Any, name: str, by: float) -> Any:
+    """The model, or a member of it, with one weight changed."""
+    values = getattr(part, name).copy()
     values.flat[0] += by
-    return dataclasses.replace(model, **{name: values})
+    return dataclasses.replace(part, **{name: values})
 
 
 @pytest.mark.parametrize(
@@ -66,20 +66,20 @@ def test_one_changed_weight_is_found(graph: bytes, steps: StepTable, name: str, 
         check(graph, one_changed(random_model(), name, by), steps)
 
 
-def test_one_changed_leaf_or_neighbor_is_found(graph: bytes, steps: StepTable) -> None:
+def test_one_changed_leaf_or_unit_is_found(graph: bytes, steps: StepTable) -> None:
     model = random_model()
-    trees, neighbors = model.trees, model.neighbors
+    trees, network = model.trees, model.network
     assert trees is not None
-    assert neighbors is not None
+    assert network is not None
     value = trees.value.copy()
     value[1] += 0.01
     with pytest.raises(ParityError, match="quality"):
         check(
             graph, dataclasses.replace(model, trees=dataclasses.replace(trees, value=value)), steps
         )
-    other = dataclasses.replace(neighbors, values=neighbors.values + np.float32(0.001))
+    other = one_changed(network, "vector", 0.1)
     with pytest.raises(ParityError, match="quality"):
-        check(graph, dataclasses.replace(model, neighbors=other), steps)
+        check(graph, dataclasses.replace(model, network=other), steps)
 
 
 def test_a_graph_that_serves_other_tiers_than_the_rule_is_found(

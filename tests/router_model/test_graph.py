@@ -12,6 +12,7 @@ from onnx import numpy_helper
 from tests.router_model.policies import (
     BITS,
     N_ROLES,
+    N_TASKS,
     random_model,
     random_spec,
     random_steps,
@@ -75,7 +76,7 @@ def rule_tiers(decisions: np.ndarray, n_tiers: int = 3, reference: int | None = 
 
 
 @pytest.mark.parametrize(("n_tiers", "seed"), [(2, 0), (3, 1), (3, 2), (16, 3)])
-@pytest.mark.parametrize("left_out", ["", "trees", "neighbors"])
+@pytest.mark.parametrize("left_out", ["", "trees", "network"])
 def test_estimates_are_the_numpy_models(n_tiers: int, seed: int, left_out: str) -> None:
     model = random_model(n_tiers, seed)
     if left_out:
@@ -89,6 +90,20 @@ def test_estimates_are_the_numpy_models(n_tiers: int, seed: int, left_out: str) 
         theirs = getattr(estimates_of(decisions), name)
         np.testing.assert_allclose(theirs, getattr(ours, name), atol=1e-5, err_msg=name)
     np.testing.assert_allclose(decisions[:, layout.OOD], ours.unseen, atol=1e-6)
+
+
+@pytest.mark.parametrize("n_tiers", range(2, 17))
+def test_a_network_says_in_the_graph_what_it_says_in_numpy(n_tiers: int) -> None:
+    """Whatever the number of tiers, and however large a number of the context."""
+    model = dataclasses.replace(random_model(n_tiers, n_tiers), trees=None)
+    texts, context = random_steps(20)
+    context[5:, 4:] = np.array([[-np.inf], [-1], [0], [1], [3e38]] * 3, np.float32)
+    graph = open_graph(serialize(build_graph(model, random_spec(n_tiers))))
+    said = estimate(model, *TokenIds(BITS).many(texts), context).quality
+    np.testing.assert_allclose(graph.estimates(texts, context).quality, said, atol=1e-5)
+    plain = dataclasses.replace(model, network=None)
+    without = estimate(plain, *TokenIds(BITS).many(texts), context).quality
+    assert np.abs(said - without).max() > 0.02
 
 
 @pytest.mark.parametrize(("n_tiers", "reference"), [(2, 1), (3, 2), (3, 0), (16, 9)])
@@ -175,6 +190,14 @@ def test_each_role_has_its_own_floor_and_an_unknown_one_the_last_row(plain: byte
     assert [reason(decision) for decision in found] == wanted
 
 
+def test_a_role_or_task_beyond_its_vocabulary_is_an_unknown_one(graph: PolicyGraph) -> None:
+    for column in (0, 1):
+        beyond = UNKNOWN.copy()
+        beyond[0, column] = max(N_ROLES, N_TASKS)
+        decision = graph.decide(b"a", beyond)
+        np.testing.assert_array_equal(decision, graph.decide(b"a", UNKNOWN))
+
+
 def test_a_tier_that_is_not_allowed_is_never_served(sweep: PolicyGraph) -> None:
     texts, context = random_steps(15)
     for bits in range(1, 7):
@@ -217,7 +240,7 @@ def test_where_no_tier_is_allowed_none_is_named(graph: PolicyGraph) -> None:
     decision = graph.decide(b"a", UNKNOWN, (0, 0, 0))
     assert reason(decision) == "none_allowed"
     assert decision[layout.TIER] == decision[layout.NEXT_TIER] == -1
-    assert decision[layout.CHECK] == 0
+    assert decision[layout.CHECK] == decision[layout.LEAD] == 0
 
 
 def test_a_tier_slower_than_the_limit_is_not_served(graph: PolicyGraph) -> None:
@@ -242,7 +265,7 @@ def test_an_unknown_latency_passes_any_limit(graph: PolicyGraph) -> None:
 
 
 def test_ties_go_to_the_cheaper_tier() -> None:
-    model = dataclasses.replace(random_model(), trees=None, neighbors=None)
+    model = dataclasses.replace(random_model(), trees=None, network=None)
     rows = model.rows.copy()
     rows[:, :3] = 0
     flat = np.zeros_like(model.task)
@@ -277,20 +300,27 @@ def test_setting_floors_changes_the_table_and_nothing_else(plain: bytes) -> None
     tables = []
     for proto in (before, after):
         (tensor,) = (t for t in proto.graph.initializer if t.name == TABLE)
-        tables.append(numpy_helper.to_array(tensor).copy())
+        tables.append(numpy_helper.to_array(tensor)[0].copy())
         tensor.Clear()
     assert serialize(before) == serialize(after)
     changed = (tables[0] != tables[1]) & ~np.isnan(tables[0])  # an unknown latency is NaN in both
     n_points = len(CERTIFIED)
-    assert not changed[: -(N_ROLES + 1)].any()
-    assert not changed[:, : -n_points - 1].any()
+    of_role, of_task = 0, 1
+    assert not changed[of_task].any()
+    assert not changed[of_role, :, : -n_points - 1].any()
     np.testing.assert_array_equal(
-        tables[1][-(N_ROLES + 1) :, -n_points - 1 : -1], floors().strictest
+        tables[1][of_role, : N_ROLES + 1, -n_points - 1 : -1], floors().strictest
     )
 
 
 def test_setting_the_empty_floors_again_gives_the_first_bytes(plain: bytes) -> None:
     assert set_floors(set_floors(plain, floors()), empty_floors(random_spec())) == plain
+
+
+def test_the_graph_has_few_nodes() -> None:
+    """A node costs about a tenth of an empty call, whatever it does."""
+    counts = [len(build_graph(random_model(n), random_spec(n)).graph.node) for n in (3, 16)]
+    assert counts[0] == counts[1] <= 72
 
 
 def test_the_same_model_gives_the_same_bytes(plain: bytes) -> None:

@@ -9,6 +9,8 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
+from tests.router_model.policies import random_model, random_spec
+from tierwise.router_model.graph import build_graph
 from tierwise.router_model.graph_check import ALLOWED, MAX_BYTES, check_graph
 from tierwise.router_model.manifest import BundleError
 
@@ -31,6 +33,12 @@ def refused(model: onnx.ModelProto) -> str:
 
 def test_the_tiny_policy_passes(model_bytes: bytes) -> None:
     check_graph(model_bytes)
+
+
+def test_the_list_holds_what_the_exporter_emits_and_nothing_more() -> None:
+    model, spec = random_model(), random_spec()
+    emitted = {(node.domain, node.op_type) for node in build_graph(model, spec).graph.node}
+    assert emitted == ALLOWED
 
 
 def test_no_listed_operator_makes_much_of_little() -> None:

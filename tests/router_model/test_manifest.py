@@ -56,7 +56,7 @@ def test_an_optional_file_of_a_later_role_is_accepted(manifest: Manifest) -> Non
 @pytest.mark.parametrize(
     ("values", "why"),
     [
-        ({"files": [{"name": "e", "role": "encoder", "size": 1, "sha256": DIGEST}]}, "'encoder'"),
+        ({"files": [{"name": "e", "role": "check", "size": 1, "sha256": DIGEST}]}, "'check'"),
         ({"files": [{"name": "../x", "role": "policy", "size": 1, "sha256": DIGEST}]}, "name"),
         ({"files": [{"name": "x", "role": "policy", "size": -1, "sha256": DIGEST}]}, "size"),
         ({"files": [{"name": "x", "role": "policy", "size": 1, "sha256": "0"}]}, "digest"),

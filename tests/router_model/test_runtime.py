@@ -63,8 +63,9 @@ def test_estimates_are_the_decisions_blocks(graph: PolicyGraph) -> None:
     found = graph.estimates(texts, contexts)
     for i, text in enumerate(texts):
         row = graph.decide(text, UNKNOWN)
-        for name, values in zip(layout.BLOCKS, found, strict=True):
+        for name, values in zip(layout.BLOCKS, found[:-1], strict=True):
             assert np.array_equal(values[i], row[layout.block(name, 3)])
+        assert found.ood[i] == row[layout.OOD]
     assert found.quality.shape == (3, 3)
     assert found.latency[0].tolist() == [1.0, 2.0, 4.0]
 

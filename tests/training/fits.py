@@ -33,9 +33,10 @@ SMALL = FitParams(
     trees=10,
     leaves=4,
     rate=0.2,
-    neighbors=8,
-    stored=128,
+    hidden=6,
+    draws=2,
     points=16,
+    guard=1.0,
 )
 EASY = ("copy", "list", "rename", "format", "sort")
 HARD = ("prove", "derive", "refactor", "untangle", "diagnose")

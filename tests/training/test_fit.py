@@ -136,8 +136,8 @@ def test_unknown_costs_make_a_policy_all_the_same() -> None:
 def test_a_model_survives_its_file(tmp_path: Path) -> None:
     model = small_fit().fitted.model
     assert model.trees is not None
-    assert model.neighbors is not None
-    for one in (model, dataclasses.replace(model, trees=None, neighbors=None)):
+    assert model.network is not None
+    for one in (model, dataclasses.replace(model, trees=None, network=None)):
         save_model(tmp_path / "model.npz", one)
         assert_same_model(load_model(tmp_path / "model.npz"), one)
 

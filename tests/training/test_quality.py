@@ -79,7 +79,7 @@ def test_noise_hardly_moves_an_estimate_away_from_the_mean(seed: int) -> None:
 def test_weights_are_never_negative_and_small_ones_are_none() -> None:
     weights = small_fit().fitted.notes["weights"]
     assert isinstance(weights, dict)
-    every = np.array([weights[name] for name in ("ridge", "trees", "knn")])
+    every = np.array([weights[name] for name in ("ridge", "trees", "network")])
     assert (every >= 0).all()
     assert every.max() > 0.3
 
