@@ -167,7 +167,7 @@ def route(
 ) -> None:
     """Decide one step. Which tier a policy serves, why, and what it expects of each.
 
-    Example: tierwise route artifacts/fleet/policy "Extract the date" --role worker
+    Example: tierwise route artifacts/fleet/policy "Extract the invoice date" --role worker
     """
     from tierwise.serve import Router
 
