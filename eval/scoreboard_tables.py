@@ -205,7 +205,9 @@ def _peers(tables: Figures) -> Section:
     ]
     note = (
         "Routing gain of others' difficulty scores, none of them trained on the table, by a "
-        "threshold swept between the cheapest and the best tier; in brackets the router's lead."
+        "threshold swept between the cheapest and the best tier; in brackets the router's lead. "
+        "Then, of installed ones, the median time of a call and what their own thresholds save "
+        "and keep of the best tier, their classes laid over the tiers that are worth their cost."
     )
     return Section("Peers", note, ["table", *peers], rows)
 
@@ -214,7 +216,11 @@ def _peer(one: Figures | None) -> str:
     if one is None:
         return NONE
     lead = number(one["difference"]["value"], sign=True)
-    return f"{number(one['routing_gain']['value'])} ({lead})"
+    gain = f"{number(one['routing_gain']['value'])} ({lead})"
+    if "microseconds" not in one:
+        return gain
+    own = f"saves {number(one['default_saved'], 2)}, keeps {number(one['default_kept'], 2)}"
+    return f"{gain}; {one['microseconds'][1]:,.0f} us; {own}"
 
 
 def _skipped(skipped: Figures) -> Section:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import re
 from dataclasses import replace
@@ -18,6 +19,7 @@ from tierwise.eval.fitted_controls import CONTROLS
 from tierwise.eval.given_scores import text_key
 from tierwise.eval.scoreboard import Wanted, scoreboard, settings_of
 from tierwise.eval.scoreboard_jobs import Settings
+from tierwise.eval.scoreboard_tables import sections
 
 
 def settings(cache: Path) -> Settings:
@@ -89,6 +91,20 @@ def test_a_given_score_is_judged_by_a_threshold_and_one_with_gaps_is_left_out(
     peers = made[0]["tables"]["two"]["peers"]
     assert set(peers) == {"knowing"}
     assert peers["knowing"]["routing_gain"]["value"] > 0.7
+
+
+def test_an_installed_peer_shows_its_speed_and_what_its_own_thresholds_do(
+    made: tuple[dict, Wanted],
+) -> None:
+    found = copy.deepcopy(made[0])
+    found["tables"]["two"]["peers"]["knowing"] |= {
+        "microseconds": [100.0, 1234.5, 2000.0],
+        "default_saved": 0.5,
+        "default_kept": 0.9,
+    }
+    peers = next(s for s in sections(found) if s.title == "Peers")
+    shown = dict((row[0], row) for row in peers.rows)["two"][peers.header.index("knowing")]
+    assert shown.endswith("1,234 us; saves 0.50, keeps 0.90")
 
 
 def test_the_files_say_the_same_and_ask_the_network_for_nothing(made: tuple[dict, Wanted]) -> None:
