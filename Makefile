@@ -75,7 +75,7 @@ guarantees: $(STAMP)
 	python tests/guarantees/run.py --share $(SHARE) --json artifacts/guarantees.json
 
 scoreboard: $(STAMP)
-	tierwise scoreboard $(TIERWISE_TABLES) --tables $(TABLES) --seeds $(SEEDS)
+	tierwise scoreboard $(TIERWISE_TABLES) --tables $(TABLES) --seeds $(SEEDS) --peers
 
 bench: $(STAMP)
 	python tests/bench/decide.py $(POLICY)

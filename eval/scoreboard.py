@@ -49,8 +49,8 @@ class Wanted:
         Processes; 1 works in this one.
     out : Path
         The JSON; Markdown and HTML are written beside it.
-    peers : Path or None
-        Scores of other routers; see `given_scores`. Installed ones are asked anyway.
+    scores : Path or None
+        Scores of other routers; see `given_scores`.
     """
 
     folder: Path
@@ -58,7 +58,7 @@ class Wanted:
     settings: Settings = field(default_factory=Settings)
     jobs: int = 2
     out: Path = DEFAULT_OUT
-    peers: Path | None = None
+    scores: Path | None = None
 
 
 def default_folder() -> Path:
@@ -139,7 +139,7 @@ def _works(paths: list[Path], wanted: Wanted, skipped: list[tuple[Path, str]]) -
     for path in paths:
         try:
             table = opened(path).table
-            scores = read_scores(wanted.peers, table.outcomes.text)
+            scores = read_scores(wanted.scores, table.outcomes.text)
         except BadInput as error:
             skipped.append((path, str(error)))
             continue
@@ -215,7 +215,8 @@ def command(wanted: Wanted) -> str:
     words += ["--tables", ",".join(wanted.tables)] if wanted.tables else []
     words += ["--folds", str(settings.folds), "--seed", str(settings.seeds[0])]
     words += ["--seeds", str(len(settings.seeds))]
-    words += ["--peers", str(wanted.peers)] if wanted.peers else []
+    words += ["--peers"] if wanted.settings.peers else []
+    words += ["--scores", str(wanted.scores)] if wanted.scores else []
     return shlex.join(words)
 
 
@@ -279,7 +280,8 @@ def run_command(
     seed: int,
     seeds: int,
     jobs: int,
-    peers: Path | None,
+    peers: bool,
+    scores: Path | None,
 ) -> None:
     """Make the scoreboard that a command line asks for and print it as Markdown.
 
@@ -290,7 +292,10 @@ def run_command(
     """
     if jobs < 1:
         raise BadInput(f"--jobs {jobs}", "1 at least", "mend --jobs")
-    settings = settings_of(folds, seed, seeds, peers=find_peers() is not None)
+    installed = find_peers() is not None
+    if peers and not installed:
+        print("no peers are installed here, so none are asked: make peers")
+    settings = settings_of(folds, seed, seeds, peers=peers and installed)
     names = tuple(name for name in tables.split(",") if name)
-    wanted = Wanted(folder or default_folder(), names, settings, jobs, out, peers)
+    wanted = Wanted(folder or default_folder(), names, settings, jobs, out, scores)
     sys.stdout.write(as_markdown(scoreboard(wanted)))

@@ -306,9 +306,12 @@ def scoreboard(
     tables: Annotated[str, typer.Option(help="Names without .parquet, joined by commas.")] = "",
     folds: Annotated[int, typer.Option(help="Of split units.")] = 5,
     seed: Annotated[int, typer.Option(help="The first draw of the folds.")] = 0,
-    seeds: Annotated[int, typer.Option(help="How many draws of the folds.")] = 5,
+    seeds: Annotated[int, typer.Option(help="How many draws of the folds.")] = 1,
     jobs: Annotated[int, typer.Option(help="Processes of one thread each.")] = 2,
     peers: Annotated[
+        bool, typer.Option("--peers", help="Ask LiteLLM and UncommonRoute too, after make peers.")
+    ] = False,
+    scores: Annotated[
         Path | None, typer.Option(help="Scores of other routers: an .npz or a folder of them.")
     ] = None,
 ) -> None:
@@ -318,7 +321,7 @@ def scoreboard(
     """
     from tierwise.eval.scoreboard import run_command
 
-    run_command(folder, out, tables, folds, seed, seeds, jobs, peers)
+    run_command(folder, out, tables, folds, seed, seeds, jobs, peers, scores)
 
 
 def version(as_json: AsJson = False) -> None:

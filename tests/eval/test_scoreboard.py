@@ -42,7 +42,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[dict, Wanted]:
         silent=np.full(len(text), np.nan),
     )
     wanted = Wanted(folder, (), settings(folder / "cache"), 1, folder / "out" / "board.json")
-    return scoreboard(replace(wanted, peers=folder / "peer.npz")), wanted
+    return scoreboard(replace(wanted, scores=folder / "peer.npz")), wanted
 
 
 def test_every_full_feedback_table_is_judged_and_the_others_are_skipped_with_a_reason(
@@ -128,7 +128,7 @@ def test_a_second_run_computes_nothing_and_says_the_same(
 
     for name in ("held_out", "fit_controls", "certified_saving", "few_steps"):
         monkeypatch.setattr(scoreboard_jobs, name, refuse)
-    again = scoreboard(replace(wanted, peers=wanted.folder / "peer.npz"))
+    again = scoreboard(replace(wanted, scores=wanted.folder / "peer.npz"))
     assert again == found
     assert "6 of 6 were in the cache" in capsys.readouterr().out
 

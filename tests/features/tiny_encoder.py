@@ -11,7 +11,7 @@ import transformers
 from sentence_transformers import SentenceTransformer
 from sentence_transformers.base.modules import Normalize, Transformer
 from sentence_transformers.sentence_transformer.modules import Pooling
-from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors, trainers
+from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
 
 DIMENSIONS, LONGEST = 32, 48
 SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
@@ -19,14 +19,13 @@ WORDS = "copy list rename format sort prove derive refactor untangle diagnose th
 
 
 def tokenizer() -> Tokenizer:
-    """WordPiece over letters and a few words."""
-    out = Tokenizer(models.WordPiece(unk_token="[UNK]"))
+    """WordPiece over a few words and letters; a trained one is another one each time."""
+    letters = "abcdefghijklmnopqrstuvwxyz0123456789"
+    pieces = [*SPECIAL, *letters, *(f"##{letter}" for letter in letters), *WORDS.split()]
+    vocabulary = {piece: i for i, piece in enumerate(dict.fromkeys(pieces))}
+    out = Tokenizer(models.WordPiece(vocabulary, unk_token="[UNK]"))
     out.normalizer = normalizers.BertNormalizer()
     out.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
-    trainer = trainers.WordPieceTrainer(
-        vocab_size=300, special_tokens=list(SPECIAL), show_progress=False
-    )
-    out.train_from_iterator([WORDS, "abcdefghijklmnopqrstuvwxyz 0 1 2 3 4 5 6 7 8 9"], trainer)
     ends = [(name, out.token_to_id(name)) for name in ("[CLS]", "[SEP]")]
     out.post_processor = processors.TemplateProcessing(
         single="[CLS] $A [SEP]", pair="[CLS] $A [SEP] $B:1 [SEP]:1", special_tokens=ends
