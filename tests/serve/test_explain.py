@@ -12,17 +12,14 @@ import numpy as np
 import pytest
 
 from tests.router_model.policies import random_model, random_spec
+from tests.serve.routers import router_of
 from tests.training.fits import ROLES, small_fit
-from tierwise.data.tiers import Tier
 from tierwise.features.tokens import reference_ids
-from tierwise.router_model.build import rule
 from tierwise.router_model.bundle import VerifiedBundle
 from tierwise.router_model.floors import floor_table
 from tierwise.router_model.graph import build_graph, serialize, set_floors
 from tierwise.router_model.layout import DECIDES, REASONS
-from tierwise.router_model.manifest import Manifest
 from tierwise.router_model.runtime import PolicyGraph
-from tierwise.router_model.spec import PolicySpec
 from tierwise.serve import Explanation, Router
 from tierwise.serve.explain import _words
 from tierwise.serve.explain_text import lines
@@ -34,20 +31,6 @@ STEP: dict[str, Any] = {"role": "worker", "task_type": "reason", "input_complexi
 def certificate(**points: int) -> dict[str, Any]:
     strata = [{"name": name, "roles": [name], "points": [at]} for name, at in points.items()]
     return {"floor": {"kind": "retain", "level": 0.95}, "levels": [0.95], "strata": strata}
-
-
-def router_of(graph: bytes, spec: PolicySpec, floors: dict[str, Any]) -> Router:
-    graph = set_floors(graph, floor_table(floors, spec))
-    manifest = Manifest(
-        policy_version="v1",
-        tiers=tuple(Tier(name) for name in spec.tiers),
-        context=spec.context,
-        fallback=spec.tiers[spec.reference],
-        bits=spec.bits,
-        rule=rule(spec),
-        floors=floors,
-    )
-    return Router(VerifiedBundle(manifest, graph, (), PolicyGraph(graph), ""))
 
 
 @cache

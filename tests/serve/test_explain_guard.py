@@ -6,14 +6,9 @@ import dataclasses
 from functools import cache
 from typing import Any
 
+from tests.serve.routers import router_of
 from tests.training.fits import SMALL, fit_steps, make_steps
-from tierwise.data.tiers import Tier
-from tierwise.router_model.build import rule
-from tierwise.router_model.bundle import VerifiedBundle
-from tierwise.router_model.floors import floor_table
-from tierwise.router_model.graph import build_graph, serialize, set_floors
-from tierwise.router_model.manifest import Manifest
-from tierwise.router_model.runtime import PolicyGraph
+from tierwise.router_model.graph import build_graph, serialize
 from tierwise.serve import Router
 from tierwise.serve.explain_text import lines
 
@@ -28,17 +23,7 @@ def router(*left_out: str) -> Router:
     params = dataclasses.replace(SMALL, bits=12, guard=0.99)
     fitted = fit_steps(make_steps(), params)
     spec = fitted.spec
-    graph = set_floors(serialize(build_graph(fitted.model, spec)), floor_table(FLOORS, spec))
-    manifest = Manifest(
-        policy_version="v1",
-        tiers=tuple(Tier(name) for name in spec.tiers),
-        context=spec.context,
-        fallback=spec.tiers[spec.reference],
-        bits=spec.bits,
-        rule={name: value for name, value in rule(spec).items() if name not in left_out},
-        floors=FLOORS,
-    )
-    return Router(VerifiedBundle(manifest, graph, (), PolicyGraph(graph), ""))
+    return router_of(serialize(build_graph(fitted.model, spec)), spec, FLOORS, left_out)
 
 
 def test_score_and_threshold_are_said_in_words() -> None:
