@@ -52,7 +52,7 @@ class QualityParams(MemberParams, TextParams):
     """
 
     seed: int = 0
-    inner_folds: int = 5
+    inner_folds: int = 10
     priors: tuple[float, ...] = (1.0, 3.0, 10.0, 30.0, 100.0, 300.0, 1000.0)
 
 

@@ -14,6 +14,9 @@ SHARES = (0.0, 0.25, 0.5, 0.75, 1.0)
 POINTS = 64
 LEAST_STEPS = 50  # known for every tier; fewer say nothing about routing
 DRAWS = 60  # of the bootstrap: enough for a standard error
+TINY = 1e-12
+CLEAR = 2.0  # standard errors from which a gain is no longer chance
+ALIKE = 2e-4  # of mean quality: a smaller gain is none
 
 
 def heeded_share(
@@ -32,7 +35,10 @@ def heeded_share(
     the hull of the swept path, from the cheapest tier's mean cost to the best tier's. Taken is the
     share whose gain over the tables, less one standard error, is greatest; where no gain exceeds
     its standard error, the tables stand alone (the one-standard-error rule of Breiman et al. 1984,
-    "Classification and regression trees", section 3.4.3).
+    "Classification and regression trees", section 3.4.3). But the area is blind to scale: where
+    the tables say little, every share orders the steps alike. So the members are heeded whole, as
+    squared error weighed them, where their gain is clear (over two standard errors) and within one
+    of the greatest; and squared error chooses among shares that routing cannot tell apart.
 
     Parameters
     ----------
@@ -56,15 +62,25 @@ def heeded_share(
     weights = _draws(unit[known], rng)
     best = int(quality.mean(axis=0).argmax())
     span = (float(cost.mean(axis=0).min()), float(cost[:, best].mean()))
-    areas = []
+    areas, errors = [], []
     for share in SHARES:
         estimate = np.clip(tables[known] + share * said[known], 0.0, 1.0).astype(np.float32)
         path = fit_path(estimate, relative, best, POINTS)
         choice = choose(estimate, relative, best, path)
         areas.append(_areas(choice, quality, cost, weights, span))
-    gain = np.stack(areas) - areas[0]
-    worth = gain[:, 0] - gain[:, 1:].std(axis=1)
-    return SHARES[int(np.argmax(worth))]
+        errors.append(float(np.square(quality - estimate).mean()))
+    gain = (np.stack(areas) - areas[0]) / max(span[1] - span[0], TINY)
+    return _share(gain[:, 0], gain[:, 1:].std(axis=1), np.array(errors))
+
+
+def _share(gain: Floats, deviation: Floats, error: Floats) -> float:
+    """Return the share to heed: gains over the tables, their deviations, squared errors."""
+    best = int(np.argmax(gain))
+    if gain[-1] > CLEAR * deviation[-1] and gain[-1] >= gain[best] - deviation[best]:
+        return SHARES[-1]
+    worth = gain - deviation
+    alike = worth >= worth.max() - ALIKE
+    return SHARES[int(np.argmin(np.where(alike, error, np.inf)))]
 
 
 def _draws(unit: NDArray[np.str_], rng: np.random.Generator) -> Floats:

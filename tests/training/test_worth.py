@@ -40,6 +40,17 @@ def test_nothing_said_leaves_the_tables_alone(rng: np.random.Generator) -> None:
     assert heeded_share(tables, 0 * truth, quality, cost, cost, UNIT, rng) == 0.0
 
 
+def test_squared_error_chooses_where_routing_cannot_tell(rng: np.random.Generator) -> None:
+    tables, truth, quality, cost = world(rng)
+    both = np.full_like(truth, (quality - tables).mean())  # moves no step
+    assert heeded_share(tables - 0.2, both + 0.2, quality, cost, cost, UNIT, rng) == 1.0
+
+
+def test_a_clear_word_is_heeded_whole(rng: np.random.Generator) -> None:
+    tables, truth, quality, cost = world(rng)
+    assert heeded_share(tables, truth, quality, cost, cost, UNIT, rng) == 1.0
+
+
 def test_steps_not_known_for_every_tier_are_left_out(rng: np.random.Generator) -> None:
     tables, truth, quality, cost = world(rng)
     half = quality.copy()
