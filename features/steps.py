@@ -40,9 +40,14 @@ class StepTable:
     quality, cost, latency, valid : ndarray of float64, shape (n_steps, n_tiers)
         Outcomes of first attempts: 0..1, USD, seconds, 0 or 1; NaN is unknown.
     served : ndarray of int64, shape (n_steps,)
-        The tier of the first attempt in logged feedback, -1 for full feedback.
+        The tier of the first attempt where one tier was served, -1 for full feedback.
     propensity : ndarray of float64, shape (n_steps,)
         Probability with which `served` was chosen; NaN is unknown.
+    propensities : ndarray of float64, shape (n_steps, n_tiers)
+        The logging policy's probability of every tier; NaN is unknown. Where only the served
+        tier's is logged, only that one is known.
+    ladder_cost : ndarray of float64, shape (n_steps,)
+        USD of all attempts of a step that was served; NaN is unknown.
     feedback : {"full", "logged", "mixed", "none"}
         What the logs hold.
     """
@@ -60,6 +65,8 @@ class StepTable:
     valid: FloatArray
     served: NDArray[np.int64]
     propensity: FloatArray
+    propensities: FloatArray
+    ladder_cost: FloatArray
     feedback: Feedback
 
     def __len__(self) -> int:
@@ -85,7 +92,7 @@ class StepTable:
 
 _ARRAYS = (
     "step", "unit", "part", "text_bytes", "context", "quality", "cost", "latency", "valid",
-    "served", "propensity",
+    "served", "propensity", "propensities", "ladder_cost",
 )  # fmt: skip
 
 

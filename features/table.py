@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import json
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from tierwise.features.context import OPTIONAL, ContextParams, encode, fit_colum
 from tierwise.features.steps import CERTIFY, LEARN, TEST, FloatArray, StepTable, save_steps
 
 PARTS = {"learn": LEARN, "certify": CERTIFY, "test": TEST}
+BESIDE = ("shadow", "replay", "benchmark")  # feedback sources of tiers that nobody chose to serve
 OUTCOMES = ("quality", "cost_usd", "latency_s", "valid")
 BEFORE = ("text", "role", "task_type", "context_tokens", *OPTIONAL)
 
@@ -71,15 +73,19 @@ def step_table(
     outcomes = {
         name: _by_tier(first, name, row, tier, (len(split), len(tiers))) for name in OUTCOMES
     }
-    one = first.assign(_row=row).drop_duplicates("_row").sort_values("_row", kind="stable")
+    logged = feedback in ("logged", "mixed")
+    serve = _served_rows(first, row) if logged else np.zeros(len(first), np.bool_)
+    one = first.assign(_row=row, _tier=np.where(serve, tier, -1), _serve=serve)
+    one = one.sort_values(["_row", "_serve"], ascending=[True, False], kind="stable")
+    one = one.drop_duplicates("_row")
     present = np.flatnonzero(np.isin(np.arange(len(split)), one["_row"].to_numpy()))
     full = [utf8(text) for text in one["text"]]
     text_bytes = np.array([len(text) for text in full], np.int64)
     before = one[[c for c in BEFORE if c in one]].reset_index(drop=True)
     part = np.asarray(split["part"].map(PARTS), np.int8)[present]
     columns = fit_columns(before[part == LEARN], params)
-    logged = feedback in ("logged", "mixed")
-    served = pd.Index(tiers).get_indexer(pd.Index(one["tier"].astype(str))) if logged else None
+    served = one["_tier"].to_numpy(np.int64)
+    propensity = np.where(served >= 0, _numbers(one, "propensity"), np.nan)
     table = StepTable(
         tiers=tiers,
         step=_strings(split["step"])[present],
@@ -92,11 +98,57 @@ def step_table(
         cost=outcomes["cost_usd"][present],
         latency=outcomes["latency_s"][present],
         valid=outcomes["valid"][present],
-        served=np.full(len(one), -1) if served is None else served.astype(np.int64),
-        propensity=_numbers(one, "propensity") if logged else np.full(len(one), np.nan),
+        served=served,
+        propensity=propensity,
+        propensities=_distribution(one, served, propensity, tiers),
+        ladder_cost=_ladder_cost(traces, split["step"], one["_row"].to_numpy(), served),
         feedback=feedback,
     )
     return table, columns
+
+
+def _served_rows(first: pd.DataFrame, row: NDArray[Any]) -> NDArray[np.bool_]:
+    """Return which first attempts a serving policy chose: the only such row of its step.
+
+    Tiers that were run beside or afterwards (shadow, replay, benchmark) were not chosen. Where a
+    step has several rows that may have been, nothing tells which one was.
+    """
+    source = first["feedback_source"] if "feedback_source" in first else pd.Series(dtype=object)
+    beside = source.isin(BESIDE).to_numpy() if len(source) else np.zeros(len(first), np.bool_)
+    counts = np.bincount(row[~beside], minlength=int(row.max(initial=-1)) + 1)
+    return np.asarray(~beside & (counts[row] == 1), np.bool_)
+
+
+def _distribution(
+    one: pd.DataFrame, served: NDArray[np.int64], propensity: FloatArray, tiers: tuple[str, ...]
+) -> FloatArray:
+    """Return the logged probability of every tier, shape (n_steps, n_tiers)."""
+    out = np.full((len(one), len(tiers)), np.nan)
+    rows = np.flatnonzero(served >= 0)
+    out[rows, served[rows]] = propensity[rows]
+    if "propensities" not in one:
+        return out
+    place = {name: at for at, name in enumerate(tiers)}
+    known = one["propensities"].notna().to_numpy()
+    texts = one["propensities"].tolist()
+    for at in rows[known[rows]]:
+        drawn = json.loads(texts[at])
+        if place.keys() >= drawn.keys():  # else some probability is of a tier that is not known
+            out[at] = 0.0
+            out[at, [place[name] for name in drawn]] = list(drawn.values())
+    return out
+
+
+def _ladder_cost(
+    traces: pd.DataFrame, step: pd.Series[str], rows: NDArray[Any], served: NDArray[np.int64]
+) -> FloatArray:
+    """Return USD of all attempts that serving a step took; unknown where one of them is."""
+    if "feedback_source" in traces:
+        traces = traces[~traces["feedback_source"].isin(BESIDE)]
+    key = traces["trace_id"].astype(str) + "/" + traces["step_id"].astype(str)
+    at = pd.Index(step).get_indexer(pd.Index(key))
+    cost = np.bincount(at, weights=_numbers(traces, "cost_usd"), minlength=len(step))
+    return np.asarray(np.where(served >= 0, cost[rows], np.nan), np.float64)
 
 
 def _strings(column: pd.Series[str]) -> NDArray[np.str_]:
@@ -129,7 +181,8 @@ def main() -> None:
     parser.add_argument("--params", type=Path, default=Path("params.yaml"))
     args = parser.parse_args()
     params = section(args.params, "features", ContextParams)
-    wanted = {*BEFORE, *OUTCOMES, "trace_id", "step_id", "tier", "attempt", "propensity"}
+    wanted = {*BEFORE, *OUTCOMES, "trace_id", "step_id", "tier", "attempt"}
+    wanted |= {"propensity", "propensities", "feedback_source"}
     traces = _read(args.run / "traces.parquet", wanted)
     split = _read(args.run / "split.parquet", {"step", "unit", "part"})
     tiers = tuple(t["name"] for t in read_json(args.run / "tiers.json")["tiers"])

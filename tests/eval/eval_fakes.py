@@ -83,6 +83,8 @@ def make_steps(n: int = 1500, seed: int = 0, feedback: Any = "full") -> StepTabl
         valid=np.full((n, 3), np.nan),
         served=served,
         propensity=np.full(n, np.nan),
+        propensities=np.full((n, 3), np.nan),
+        ladder_cost=np.full(n, np.nan),
         feedback=feedback,
     )
 

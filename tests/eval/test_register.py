@@ -54,6 +54,8 @@ def write_run(run: Path, sha256: str, passed: bool) -> None:
         valid=known,
         served=np.full(3, -1),
         propensity=np.full(3, np.nan),
+        propensities=np.full((3, 2), np.nan),
+        ladder_cost=np.full(3, np.nan),
         feedback="full",
     )
     save_steps(run / "steps.npz", table)

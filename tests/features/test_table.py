@@ -113,6 +113,44 @@ def test_full_feedback_has_no_served_tier() -> None:
     assert np.isnan(table.propensity).all()
 
 
+def test_propensities_of_all_tiers_are_kept_and_tiers_left_out_have_none() -> None:
+    drawn = json.dumps({"large": 1.0})
+    rows = [
+        row("a", "large", propensity=1.0, propensities=drawn),
+        row("b", "small", propensity=0.25, propensities=None),
+        row("c", "small", propensity=0.5, propensities=json.dumps({"small": 0.5, "gone": 0.5})),
+    ]
+    table = build(rows, split_of("a", "b", "c"), "logged")
+    expected = [[0.0, 1.0], [0.25, np.nan], [0.5, np.nan]]
+    np.testing.assert_array_equal(table.propensities, expected)
+
+
+def test_a_step_costs_all_its_attempts_and_none_that_ran_beside_it() -> None:
+    rows = [
+        row("a", "small", cost_usd=1.0, propensity=0.5),
+        row("a", "large", cost_usd=10.0, attempt=1),
+        row("a", "large", cost_usd=100.0, feedback_source="shadow"),
+        row("b", "small", cost_usd=1.0, propensity=0.5),
+        row("b", "large", cost_usd=None, attempt=1),
+    ]
+    table = build(rows, split_of("a", "b"), "logged")
+    np.testing.assert_array_equal(table.ladder_cost, [11.0, np.nan])
+
+
+def test_a_replayed_tier_is_known_but_was_not_served() -> None:
+    rows = [
+        row("a", "small", quality=0.2, feedback_source="replay"),
+        row("a", "large", quality=0.9, feedback_source="serve", propensity=0.25),
+        row("b", "small", quality=0.2, feedback_source="replay"),
+        row("c", "small", quality=0.2),
+        row("c", "large", quality=0.9),
+    ]
+    table = build(rows, split_of("a", "b", "c"), "mixed")
+    assert table.served.tolist() == [1, -1, -1]
+    np.testing.assert_array_equal(table.propensity, [0.25, np.nan, np.nan])
+    np.testing.assert_array_equal(table.quality[0], [0.2, 0.9])
+
+
 def test_a_long_text_is_capped_and_its_length_is_that_before() -> None:
     long = row("a", "small") | {"text": "x" * 5000 + "é"}
     table = build([long, row("b", "small") | {"text": ""}], split_of("a", "b"))

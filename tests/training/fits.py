@@ -94,6 +94,8 @@ def make_steps(n: int = 600, seed: int = 0, n_tiers: int = 3, feedback: Any = "f
         context=context,
         served=served,
         propensity=np.full(n, 1 / n_tiers if feedback == "logged" else np.nan),
+        propensities=np.full((n, n_tiers), 1 / n_tiers if feedback == "logged" else np.nan),
+        ladder_cost=np.where(served < 0, np.nan, np.nansum(outcomes["cost"], axis=1)),
         feedback=feedback,
         **outcomes,
     )
