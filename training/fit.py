@@ -25,10 +25,16 @@ from tierwise.training.cold import fit_role_table
 from tierwise.training.cost import fit_cost, retry_table, role_latency
 from tierwise.training.guard import NEVER, fit_guard
 from tierwise.training.hashed import counts
+from tierwise.training.logged import Estimator, drawn_steps, effective_steps, pseudo_outcomes
 from tierwise.training.quality import QualityParams, fit_quality
 from tierwise.training.tables import codes
 
 Floats = NDArray[np.float64]
+
+NO_PROPENSITY = (
+    "No propensity is logged: the estimates say what was seen where a tier was served, not what "
+    "it would do elsewhere."
+)
 
 
 @dataclass(frozen=True)
@@ -37,6 +43,9 @@ class FitParams(QualityParams):
 
     Attributes
     ----------
+    logged : {"dr", "ips", "direct"}
+        How outcomes of tiers that were not served are made up for, where logs hold one tier a
+        step: doubly robust, inverse propensity, or not at all.
     points : int
         Points of the path from "reference always" to cheapest.
     guard : float
@@ -45,6 +54,7 @@ class FitParams(QualityParams):
         A role table, served where the logs hold no quality; the built-in one where no such file.
     """
 
+    logged: Estimator = "dr"
     points: int = 64
     guard: float = 0.999
     roles: str = "roles.yaml"
@@ -134,15 +144,16 @@ def fit(
     role, task = codes(learn.context[:, 0], n_roles), codes(learn.context[:, 1], n_tasks)
     fill = fill_values(learn.context, columns)
     lengths = np.where(np.isnan(learn.context), fill, learn.context)[:, 2:4].astype(np.float64)
-    cost = fit_cost(learn.cost, task, role, (n_tasks, n_roles), lengths)
+    known = pseudo_outcomes(learn, (n_tasks, n_roles), rng, params.logged)
+    cost = fit_cost(known.cost, task, role, (n_tasks, n_roles), lengths)
     rungs = ladder(len(learn.tiers))
     retry = retry_table(learn.valid, learn.called, role, n_roles, rungs)
     call = cost.predict(task, role, lengths)
     total = np.einsum("nj,njk->nk", call, retry[role])
-    reference = reference_tier(learn.quality)
+    reference = reference_tier(known.quality)
     mean_cost = max(float(total[:, reference].mean()), 1e-12)
     relative = (total / mean_cost).astype(np.float32)
-    quality = fit_quality(learn, columns, fill, relative, params, rng)
+    quality = fit_quality(known, columns, fill, relative, params, rng)
     path = fit_path(quality.out_of_fold.astype(np.float32), relative, reference, params.points)
     model = Model(
         rows=quality.rows,
@@ -166,7 +177,20 @@ def fit(
         learn.tiers, reference, mean_cost, path, rungs, columns, params.bits, guard=guard
     )
     said, relative_cost = quality.out_of_fold, relative.astype(np.float64)
-    return Fitted(model, spec, said, relative_cost, quality.notes, quality.encoder)
+    notes = quality.notes | _logged_notes(learn)
+    return Fitted(model, spec, said, relative_cost, notes, quality.encoder)
+
+
+def _logged_notes(learn: StepTable) -> dict[str, object]:
+    """Say what the logs can tell of tiers that were not served; nothing for full feedback."""
+    if not (learn.served >= 0).any():
+        return {}
+    drawn = drawn_steps(learn)
+    effective = dict(zip(learn.tiers, effective_steps(learn).round(1).tolist(), strict=True))
+    notes: dict[str, object] = {"drawn_steps": int(drawn.sum()), "effective_steps": effective}
+    if not drawn.any():
+        notes["logged"] = NO_PROPENSITY
+    return notes
 
 
 def read_columns(path: Path) -> tuple[ContextColumn, ...]:
