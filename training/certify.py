@@ -7,6 +7,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
+import pyarrow.parquet as pq
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
@@ -19,7 +21,15 @@ from tierwise.router_model.rule import choose, unlike
 from tierwise.router_model.runtime import Estimates
 from tierwise.router_model.spec import PolicySpec
 from tierwise.training.certificate import Certificate, Floor, certify
+from tierwise.training.explored import certify_explored, explored_slice
 from tierwise.training.promise import KINDS
+
+DAY_S = 86_400.0
+NEEDS_PAIRS = (
+    "Logs of one tier a step cannot show it: what the reference would have done on the same step "
+    "is unknown. Ask for an absolute floor (certify.floor), or have steps answered by several "
+    "tiers (tierwise label)."
+)
 
 
 @dataclass(frozen=True)
@@ -91,11 +101,12 @@ def certify_steps(
     params : CertifyParams
     """
     known = ~np.isnan(steps.quality).any(axis=1)
+    if not known.any() and (steps.served >= 0).any():
+        return _certify_logged(steps, said, spec, params)
     held_back = known & unlike(said.ood, spec.guard)
     known &= ~held_back
     quality = steps.quality[known]
-    relative = said.total_cost[known] * (np.float32(1) / np.float32(spec.mean_reference_cost))
-    served = choose(said.quality[known], relative, spec.reference, spec.path)
+    served = _path(said, known, spec)
     certificate = certify(
         np.take_along_axis(quality[None], served[:, :, None], axis=2)[:, :, 0],
         quality[:, spec.reference],
@@ -110,6 +121,53 @@ def certify_steps(
     return replace(certificate, guarded=int(held_back.sum()))
 
 
+def _path(said: Estimates, rows: NDArray[np.bool_], spec: PolicySpec) -> NDArray[np.int64]:
+    """Return the tier served at each point of the path, shape (n_points, n_rows)."""
+    relative = said.total_cost[rows] * (np.float32(1) / np.float32(spec.mean_reference_cost))
+    return choose(said.quality[rows], relative, spec.reference, spec.path)
+
+
+def _certify_logged(
+    steps: StepTable, said: Estimates, spec: PolicySpec, params: CertifyParams
+) -> Certificate:
+    """Certify from logs of one tier a step: an absolute floor, on steps that may be explored."""
+    floor, reference = read_floor(params), spec.tiers[spec.reference]
+    if floor.kind != "absolute":
+        points = np.zeros((len(spec.path.margin), 0))
+        nothing = points, np.zeros(0), points.astype(np.bool_)
+        names = np.zeros(0, np.str_)
+        empty = certify(*nothing, names, names, floor, params.delta, reference=reference)
+        return replace(empty, note=NEEDS_PAIRS)
+    kept = explored_slice(steps).kept
+    held_back = kept & unlike(said.ood, spec.guard)
+    kept &= ~held_back
+    rows = steps.rows(kept)
+    certificate = certify_explored(
+        _path(said, kept, spec),
+        rows,
+        role_names(rows, spec),
+        floor,
+        params.delta,
+        reference=reference,
+        min_units=params.min_units,
+    )
+    return replace(certificate, guarded=int(held_back.sum()))
+
+
+def days(traces: Path, steps: StepTable) -> float | None:
+    """Return the days between the first and the last of the steps; None where no time is known."""
+    columns = ["trace_id", "step_id", "ts"]
+    if not {*columns} <= set(pq.read_schema(traces).names):
+        return None
+    frame = pd.read_parquet(traces, columns=columns)
+    key = frame["trace_id"].astype(str) + "/" + frame["step_id"].astype(str)
+    times = frame.loc[key.isin(set(steps.step.tolist())), "ts"].dropna()
+    if times.empty:
+        return None
+    span = (times.max() - times.min()).total_seconds() / DAY_S
+    return span if span > 0 else None
+
+
 def main() -> None:
     """Read the run's graph and steps, write certificate.json."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -120,11 +178,16 @@ def main() -> None:
     with threadpool_limits(1):
         spec = PolicySpec.from_dict(read_json(args.run / "spec.json"))
         steps = load_steps(args.run / "steps.npz").of_part(CERTIFY)
-        if spec.fixed_tier or steps.feedback in ("none", "logged"):
+        if spec.fixed_tier or steps.feedback == "none":
             steps = steps.rows(np.zeros(0, np.int64))
         graph = open_policy((args.run / "graph.onnx").read_bytes(), args.run / "encoder")
         said = graph.estimates(steps.text, steps.context)
         certificate = certify_steps(steps, said, spec, params)
+        span = days(args.run / "traces.parquet", steps) if certificate.explored else None
+        if certificate.explored and span:
+            per_day = certificate.explored.steps / span
+            explored = replace(certificate.explored, per_day=per_day)
+            certificate = replace(certificate, explored=explored)
     write_json(args.run / "certificate.json", certificate.as_dict())
 
 

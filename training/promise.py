@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
@@ -66,6 +67,42 @@ class Stratum:
 
 
 @dataclass(frozen=True)
+class Explored:
+    """The explored steps that a certificate rests on, where no step has several tiers' quality.
+
+    Attributes
+    ----------
+    steps : int
+        Certification steps, thinned to a common rate.
+    reference_quality : float or None
+        Mean quality of the reference where it was drawn; None where it never was.
+    needed : int
+        Steps that would probably certify the floor; 0 where no number would.
+    per_day : float or None
+        Steps of the kind that the logs gain a day; None without times.
+    """
+
+    steps: int
+    reference_quality: float | None
+    needed: int
+    per_day: float | None = None
+
+    def words(self, level: float) -> str:
+        """Say what is lacking."""
+        if self.reference_quality is None:
+            return f"None of {self.steps} explored steps drew the reference."
+        seen = f"{self.steps} explored steps; the reference's mean quality there is"
+        seen += f" {_number(round(self.reference_quality, 3))}"
+        if not self.needed:
+            return f"{seen}, below the floor {_number(level)}: no number of steps will show it."
+        more = max(self.needed - self.steps, 1)
+        days = ""
+        if self.per_day:
+            days = f", {math.ceil(more / self.per_day)} days at the present rate"
+        return f"{seen}; about {more} more are needed{days}."
+
+
+@dataclass(frozen=True)
 class Certificate:
     """How far each level of a floor was certified, per stratum.
 
@@ -83,6 +120,10 @@ class Certificate:
         The pooled rest first.
     guarded : int
         Certification steps that the guard holds back: they are in no stratum.
+    explored : Explored or None
+        Where the promise rests on explored steps, and holds for steps that may be explored.
+    note : str
+        What else there is to say where nothing is certified.
     """
 
     floor: Floor
@@ -91,6 +132,8 @@ class Certificate:
     levels: tuple[float, ...]
     strata: tuple[Stratum, ...]
     guarded: int = 0
+    explored: Explored | None = None
+    note: str = ""
 
     def chosen(self) -> dict[str, int]:
         """Return the certified point of each stratum at the default level, -1 for none."""
@@ -117,13 +160,16 @@ class Certificate:
                 f"Nothing could be certified for the floor {self.floor.kind} "
                 f"{_number(self.floor.level)} with probability {_percent(1 - self.delta)} "
                 f"(at most {most} certification units a stratum): {served}."
+                + (f" {self.explored.words(self.floor.level)}" if self.explored else "")
+                + (f" {self.note}" if self.note else "")
             )
         largest = max(s.largest_unit for s in self.strata)
         units = f", in units of at most {largest} steps" if largest > 1 else ""
+        steps = "steps that may be explored and are" if self.explored else "steps"
         words = (
             f"With probability at least {_percent(1 - self.delta)} over the draw of the "
-            f"certification set, on traffic exchangeable with it{units}, steps served with reason "
-            f"floor {self._kept()} ({self._named(shown)})."
+            f"certification set, on traffic exchangeable with it{units}, {steps} served with "
+            f"reason floor {self._kept()} ({self._named(shown)})."
         )
         if not_shown:
             words += f" Nothing could be certified for {self._named(not_shown)}: there {served}."
@@ -158,6 +204,8 @@ class Certificate:
             "levels": list(self.levels),
             "strata": strata,
             "guarded": self.guarded,
+            "explored": None if self.explored is None else asdict(self.explored),
+            "note": self.note,
             "chosen": self.chosen(),
             "promise": self.promise(),
             "certified_nothing": self.certified_nothing(),
@@ -183,6 +231,8 @@ class Certificate:
             levels=tuple(content["levels"]),
             strata=strata,
             guarded=int(content.get("guarded", 0)),
+            explored=None if content.get("explored") is None else Explored(**content["explored"]),
+            note=str(content.get("note", "")),
         )
 
 

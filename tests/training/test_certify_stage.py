@@ -9,11 +9,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from tests.training.fits import ROLES, small_fit
 from tierwise.data.errors import BadInput
-from tierwise.features.steps import CERTIFY, Feedback, StepTable, save_steps
+from tierwise.features.steps import CERTIFY, StepTable, save_steps
 from tierwise.router_model.rule import choose
 from tierwise.router_model.runtime import Estimates, PolicyGraph
 from tierwise.training.certificate import Certificate
@@ -110,12 +111,17 @@ def test_a_floor_out_of_its_range_is_bad_input(change: dict[str, Any]) -> None:
         read_floor(dataclasses.replace(PARAMS, **change))
 
 
-def run_stage(run: Path, steps: StepTable, monkeypatch: pytest.MonkeyPatch) -> Certificate:
+def run_stage(
+    run: Path,
+    steps: StepTable,
+    monkeypatch: pytest.MonkeyPatch,
+    params: str = "certify: {level: 0.8}\n",
+) -> Certificate:
     small = small_fit()
     save_steps(run / "steps.npz", steps)
     (run / "graph.onnx").write_bytes(small.graph)
     (run / "spec.json").write_text(json.dumps(small.fitted.spec.as_dict()))
-    (run / "params.yaml").write_text("certify: {level: 0.8}\n")
+    (run / "params.yaml").write_text(params)
     argv = ["certify", "--run", str(run), "--params", str(run / "params.yaml")]
     monkeypatch.setattr(sys, "argv", argv)
     main()
@@ -130,11 +136,43 @@ def test_the_stage_looks_at_the_certify_part_alone(
     assert run_stage(tmp_path, steps, monkeypatch) == wanted
 
 
-@pytest.mark.parametrize("feedback", ["logged", "none"])
-def test_logged_feedback_certifies_nothing(
-    steps: StepTable, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, feedback: Feedback
+def test_without_quality_nothing_is_certified(
+    steps: StepTable, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    logged = dataclasses.replace(steps, feedback=feedback)
-    found = run_stage(tmp_path, logged, monkeypatch)
+    found = run_stage(tmp_path, dataclasses.replace(steps, feedback="none"), monkeypatch)
     assert found.certified_nothing()
     assert found.strata[0].steps == 0
+
+
+def as_logged(steps: StepTable) -> StepTable:
+    """Let one tier a step be drawn evenly, and the others be unknown."""
+    n_steps, n_tiers = steps.quality.shape
+    served = np.random.default_rng(0).integers(0, n_tiers, n_steps)
+    hidden = np.arange(n_tiers) != served[:, None]
+    return dataclasses.replace(
+        steps, served=served, propensity=np.full(n_steps, 1 / n_tiers), feedback="logged",
+        propensities=np.full((n_steps, n_tiers), 1 / n_tiers),
+        quality=np.where(hidden, np.nan, steps.quality),
+    )  # fmt: skip
+
+
+def test_logs_of_one_tier_a_step_say_that_they_cannot_show_a_floor_against_the_reference(
+    steps: StepTable, said: Estimates
+) -> None:
+    found = certified(as_logged(steps), said)
+    assert found.certified_nothing()
+    assert "certify.floor" in found.promise()
+
+
+def test_logs_certify_an_absolute_floor_and_tell_their_rate_a_day(
+    steps: StepTable, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    part = dataclasses.replace(as_logged(steps), part=np.full(len(steps), CERTIFY, np.int8))
+    trace = [step.split("/")[0] for step in part.step]
+    times = pd.date_range("2026-01-01", periods=len(part), freq="h", tz="UTC")
+    rows = pd.DataFrame({"trace_id": trace, "step_id": "0", "ts": times})
+    rows.to_parquet(tmp_path / "traces.parquet")
+    found = run_stage(tmp_path, part, monkeypatch, "certify: {floor: absolute, level: 0.3}\n")
+    assert not found.certified_nothing()
+    assert found.explored is not None
+    assert found.explored.per_day == pytest.approx(24, rel=0.01)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import lru_cache
 
 import numpy as np
 import pytest
@@ -15,13 +16,18 @@ from tierwise.training.logged import Estimator, drawn_steps, effective_steps, ps
 SIZES = (len(TASKS), len(ROLES))
 
 
+@lru_cache
+def _steps(n: int, n_tiers: int) -> StepTable:
+    return make_steps(n, 0, n_tiers)
+
+
 def world(n: int = 6_000, n_tiers: int = 3, seed: int = 0) -> tuple[StepTable, StepTable]:
     """Return steps with every outcome, and the same as a policy that saw the truth logged them.
 
     It serves the cheapest tier where that one is right, else the dearest; a fifth is drawn evenly.
     """
     rng = np.random.default_rng(seed)
-    full = make_steps(n, seed, n_tiers)
+    full = _steps(n, n_tiers)
     quality = (rng.random((n, n_tiers)) < np.linspace(0.4, 0.8, n_tiers)).astype(np.float64)
     full = replace(full, quality=quality)
     greedy = np.where(quality[:, 0] == 1, 0, n_tiers - 1)
