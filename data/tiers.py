@@ -17,8 +17,16 @@ from typing import Any
 from tierwise.data.errors import BadInput
 
 PROCUREMENTS = ("api", "self_hosted")
-_NUMBERS = ("price_in", "price_cached", "price_out", "latency_s", "cost_per_hour", "capacity")
-_WORDS = ("effort", "vendor")
+_NUMBERS = (
+    "price_in",
+    "price_cached",
+    "price_out",
+    "latency_s",
+    "cost_per_hour",
+    "capacity",
+    "prior_steps",
+)
+_WORDS = ("effort", "vendor", "like")
 _FORM = "a tier like {name: small, models: [gpt-4o-mini*], price_in: 0.15, price_out: 0.6}"
 
 
@@ -46,6 +54,10 @@ class Tier:
         Who runs it.
     mean_cost_usd : float or None
         Mean known cost of a first attempt in the trace table; None = unknown.
+    like : str or None
+        The tier that a new one is taken for until it is known itself.
+    prior_steps : float or None
+        Steps of its own that this likeness is worth.
     """
 
     name: str
@@ -60,6 +72,8 @@ class Tier:
     capacity: float | None = None
     vendor: str | None = None
     mean_cost_usd: float | None = None
+    like: str | None = None
+    prior_steps: float | None = None
 
     @property
     def step_cost(self) -> float | None:
@@ -142,9 +156,21 @@ def read_catalogue(path: Path) -> Catalogue:
     twice = next((name for name in names if names.count(name) > 1), None)
     if twice is not None:
         raise BadInput(f"two tiers called {twice!r} in {path}", "one name a tier", "rename one")
+    _check_likeness(tiers, path)
     if len(tiers) < 2:
         raise BadInput(f"one tier in {path}", "two or more", "add the tiers to choose from")
     return Catalogue(tiers)
+
+
+def _check_likeness(tiers: tuple[Tier, ...], path: Path) -> None:
+    known = [tier.name for tier in tiers if tier.like is None]
+    for tier in tiers:
+        if tier.like is not None and tier.like not in known:
+            raise BadInput(
+                f"like = {tier.like!r} of tier {tier.name!r} in {path}",
+                f"a tier that is like no other: {', '.join(known)}",
+                "name one of these",
+            )
 
 
 def infer_catalogue(tiers: Sequence[Tier]) -> Catalogue:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -26,6 +27,15 @@ from tierwise.training.cost import fit_cost, retry_table, role_latency
 from tierwise.training.guard import NEVER, fit_guard
 from tierwise.training.hashed import counts
 from tierwise.training.logged import Estimator, drawn_steps, effective_steps, pseudo_outcomes
+from tierwise.training.newcomer import (
+    KNOWN_STEPS,
+    Newcomer,
+    adopt,
+    adopt_cost,
+    kept,
+    newcomers,
+    without,
+)
 from tierwise.training.quality import QualityParams, fit_quality
 from tierwise.training.tables import codes
 
@@ -120,6 +130,7 @@ def fit(
     params: FitParams,
     typical_latency: Floats,
     rng: np.random.Generator,
+    tiers: list[Mapping[str, object]] | None = None,
 ) -> Fitted:
     """Learn a policy's estimates and lay its path, on the learn part alone.
 
@@ -132,6 +143,8 @@ def fit(
         The catalogue's seconds; NaN is unknown.
     rng : Generator
         Draws folds, starting vectors and starting weights.
+    tiers : list of mapping, optional
+        The catalogue, as tiers.json holds it; it says which tier is new and like another.
 
     Raises
     ------
@@ -145,15 +158,22 @@ def fit(
     fill = fill_values(learn.context, columns)
     lengths = np.where(np.isnan(learn.context), fill, learn.context)[:, 2:4].astype(np.float64)
     known = pseudo_outcomes(learn, (n_tasks, n_roles), rng, params.logged)
+    new = newcomers(tiers or [], learn, known)
+    others = kept(len(learn.tiers), new)
     cost = fit_cost(known.cost, task, role, (n_tasks, n_roles), lengths)
+    cost = adopt_cost(cost, known.cost, new)
     rungs = ladder(len(learn.tiers))
     retry = retry_table(learn.valid, learn.called, role, n_roles, rungs)
     call = cost.predict(task, role, lengths)
     total = np.einsum("nj,njk->nk", call, retry[role])
-    reference = reference_tier(known.quality)
+    reference = int(others[reference_tier(known.quality[:, others])])
     mean_cost = max(float(total[:, reference].mean()), 1e-12)
     relative = (total / mean_cost).astype(np.float32)
-    quality = fit_quality(known, columns, fill, relative, params, rng)
+    if new:
+        quality = fit_quality(without(known, new), columns, fill, relative[:, others], params, rng)
+        quality = adopt(quality, learn, task, role, new)
+    else:
+        quality = fit_quality(known, columns, fill, relative, params, rng)
     path = fit_path(quality.out_of_fold.astype(np.float32), relative, reference, params.points)
     model = Model(
         rows=quality.rows,
@@ -177,7 +197,7 @@ def fit(
         learn.tiers, reference, mean_cost, path, rungs, columns, params.bits, guard=guard
     )
     said, relative_cost = quality.out_of_fold, relative.astype(np.float64)
-    notes = quality.notes | _logged_notes(learn)
+    notes = quality.notes | _logged_notes(learn) | _newcomer_notes(learn.tiers, new)
     return Fitted(model, spec, said, relative_cost, notes, quality.encoder)
 
 
@@ -191,6 +211,20 @@ def _logged_notes(learn: StepTable) -> dict[str, object]:
     if not drawn.any():
         notes["logged"] = NO_PROPENSITY
     return notes
+
+
+def _newcomer_notes(tiers: tuple[str, ...], new: tuple[Newcomer, ...]) -> dict[str, object]:
+    """Say how far each newcomer is known: whom it stands for, its own steps and their share."""
+    said = {
+        tiers[one.tier]: {
+            "like": tiers[one.like],
+            "effective_steps": round(one.steps, 1),
+            "own_share": round(one.own_share, 3),
+            "on_its_own_at": KNOWN_STEPS,
+        }
+        for one in new
+    }
+    return {"newcomers": said} if said else {}
 
 
 def read_columns(path: Path) -> tuple[ContextColumn, ...]:
@@ -226,7 +260,8 @@ def main() -> None:
         if np.isnan(learn.quality).all():
             fitted = _without_quality(learn, columns, params, typical)
         else:
-            fitted = fit(learn, columns, params, typical, np.random.default_rng(params.seed))
+            rng = np.random.default_rng(params.seed)
+            fitted = fit(learn, columns, params, typical, rng, tiers)
     write_encoder(args.run / "encoder", fitted.encoder)
     save_model(args.run / "model.npz", fitted.model)
     write_json(args.run / "model.json", {"spec": fitted.spec.as_dict(), "notes": fitted.notes})

@@ -87,6 +87,14 @@ def test_a_catalogue_without_two_tiers_is_bad_input(tmp_path: Path, content: str
         read_catalogue(tmp_path / "tiers.yaml")
 
 
+@pytest.mark.parametrize("like", ["gone", "new", "other"])
+def test_a_new_tier_is_like_one_that_stands_for_itself(tmp_path: Path, like: str) -> None:
+    tiers = [{"name": "old"}, {"name": "new", "like": like}, {"name": "other", "like": "old"}]
+    (tmp_path / "tiers.yaml").write_text(json.dumps({"tiers": tiers}))
+    with pytest.raises(BadInput, match="like no other: old"):
+        read_catalogue(tmp_path / "tiers.yaml")
+
+
 def test_the_trace_table_holds_the_tiers_name_and_keeps_the_models(
     run: Any, log: Callable[..., Any], tmp_path: Path
 ) -> None:
