@@ -33,7 +33,7 @@ from tierwise.features.table import step_table
 from tierwise.router_model.graph import build_graph, serialize
 from tierwise.router_model.runtime import PolicyGraph
 from tierwise.training.fit import FitParams, fit
-from tierwise.training.logged import ESTIMATORS
+from tierwise.training.logged import ESTIMATORS, Estimator
 
 EXPLORED = 0.2  # share of steps whose tier is drawn evenly
 NOISE = 0.7  # standard deviation of the guess
@@ -123,7 +123,9 @@ def _gain(
     return float(gain), float(str(fitted.notes["heeded"]))
 
 
-def learn_from(job: tuple[str, int], folder: Path) -> list[Learned]:
+def learn_from(
+    job: tuple[str, int], folder: Path, estimators: tuple[Estimator, ...]
+) -> list[Learned]:
     """Learn from everything, and from one draw of logs by each estimator.
 
     Parameters
@@ -131,13 +133,14 @@ def learn_from(job: tuple[str, int], folder: Path) -> list[Learned]:
     job : tuple of str and int
         Name of a table in `folder`, number of the draw.
     folder : Path
+    estimators : tuple of str
     """
     name, draw = job
     with threadpool_limits(1):
         learn, test, columns = _deal(read_table(folder / f"{name}.parquet"), draw)
         logs = log_one_tier(learn, np.random.default_rng([draw, 2]))
         found = [Learned(name, draw, FULL, *_gain(learn, test, columns, fit_params()))]
-        for estimator in ESTIMATORS:
+        for estimator in estimators:
             params = replace(fit_params(), logged=estimator)
             found.append(Learned(name, draw, estimator, *_gain(logs, test, columns, params)))
     return found
@@ -145,8 +148,9 @@ def learn_from(job: tuple[str, int], folder: Path) -> list[Learned]:
 
 def lines(found: Sequence[Learned]) -> list[str]:
     """Return a Markdown table: mean gain and its deviation over the draws."""
-    columns = (FULL, *ESTIMATORS)
-    out = ["| table | " + " | ".join(columns) + " | dr / full |", "|---" * (len(columns) + 2) + "|"]
+    columns = list(dict.fromkeys(one.learned_from for one in found))
+    heads = ["table", "draws", *columns, f"{columns[1]} / {FULL}"]
+    out = [f"| {' | '.join(heads)} |", "|---" * len(heads) + "|"]
     for name in dict.fromkeys(one.table for one in found):
         gains = [
             np.array([one.gain for one in found if (one.table, one.learned_from) == (name, column)])
@@ -154,7 +158,7 @@ def lines(found: Sequence[Learned]) -> list[str]:
         ]
         cells = [f"{gain.mean():+.3f} ({gain.std():.3f})" for gain in gains]
         share = f"{gains[1].mean() / gains[0].mean():.0%}"
-        out.append(f"| {name} | " + " | ".join([*cells, share]) + " |")
+        out.append(f"| {' | '.join([name, str(len(gains[0])), *cells, share])} |")
     return out
 
 
@@ -164,13 +168,17 @@ def main() -> None:
     parser.add_argument("folder", type=Path)
     parser.add_argument("--tables", default="routellm_mmlu,llmrouter_mixed,mmlu_pro")
     parser.add_argument("--draws", type=int, default=10)
+    parser.add_argument("--first", type=int, default=0, help="number of the first draw")
+    parser.add_argument("--estimators", nargs="+", choices=ESTIMATORS, default=ESTIMATORS)
     parser.add_argument("--jobs", type=int, default=2)
     parser.add_argument("--json", type=Path, default=Path("artifacts/from_logs.json"))
     args = parser.parse_args()
-    jobs = [(name, draw) for name in args.tables.split(",") for draw in range(args.draws)]
+    draws = range(args.first, args.first + args.draws)
+    jobs = [(name, draw) for name in args.tables.split(",") for draw in draws]
+    learn = partial(learn_from, folder=args.folder, estimators=tuple(args.estimators))
     found: list[Learned] = []
     with ProcessPoolExecutor(args.jobs, mp_context=get_context("spawn")) as pool:
-        for part in pool.map(partial(learn_from, folder=args.folder), jobs):
+        for part in pool.map(learn, jobs):
             found += part
             gains = ", ".join(f"{one.learned_from} {one.gain:+.3f}" for one in part)
             print(f"{part[0].table}, draw {part[0].draw}: {gains}", flush=True)
