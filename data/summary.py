@@ -84,7 +84,7 @@ class Summary:
             f"known: {known}",
             f"feedback: {self.feedback.kind}",
         ]
-        said += [_promise_line(promise) for promise in self.feedback.as_dict()["promises"]]
+        said += [promise_line(promise) for promise in self.feedback.as_dict()["promises"]]
         if self.feedback.kind == "none":
             said.append("without quality: a cost audit and the role table, no learned policy")
         if self.rejected:
@@ -101,7 +101,8 @@ def _listed(rejects: Mapping[str, int]) -> list[tuple[str, int]]:
     return ranked[:_LISTED_REASONS] + ([("other reasons", rest)] if rest else [])
 
 
-def _promise_line(promise: Mapping[str, Any]) -> str:
+def promise_line(promise: Mapping[str, Any]) -> str:
+    """Say one promise of `Feedback.as_dict` in a line for a terminal."""
     name, have, need = promise["name"], promise["have"], promise["need"]
     if promise["allowed"]:
         return f"  floor {name}: possible ({have:,} {promise['measured_on']}, {need:,} needed)"
