@@ -22,11 +22,15 @@ from tierwise.data.params import section
 from tierwise.data.role_table import read_role_table
 from tierwise.eval import judge, plots, report
 from tierwise.eval.audit import spend
+from tierwise.eval.graduation import climb
 from tierwise.eval.levels import served_at
+from tierwise.eval.off_policy import OWN, constant_and_role
+from tierwise.eval.off_policy import judge as judge_off_policy
 from tierwise.eval.page_data import PageData, bins_with_ends, gather
+from tierwise.eval.rungs import make_rungs
 from tierwise.eval.served import Estimates, Served, category, number, serve, with_retries
 from tierwise.eval.slices import lengths, tenants, worst_slices
-from tierwise.features.steps import LEARN, TEST, StepTable, load_steps
+from tierwise.features.steps import CERTIFY, LEARN, TEST, StepTable, load_steps
 from tierwise.router_model.encoder import open_policy
 from tierwise.router_model.spec import PolicySpec
 
@@ -38,6 +42,10 @@ NEED_QUALITY = (
 NO_CLAIM = (
     "Only the served tier's outcome is known. What other tiers would have done is not, and no "
     "claim about the policy's value is made here: the numbers describe the logs."
+)
+ESTIMATED = (
+    "Only the served tier's outcome is known. The policy's value is estimated from the "
+    "probabilities that tiers were drawn by, doubly robust, with its intervals."
 )
 ALL_EQUAL = (
     "Every known quality is the same: no tier is better than another, so {} serves, the cheapest."
@@ -298,16 +306,29 @@ def _judge(
         raise BadInput("no step in the test part", "a test part", "set split.test above 0")
     graph = open_policy((run / "graph.onnx").read_bytes(), run / "encoder")
     estimates = graph.estimates(test.text, test.context)
+    role, roles = category(test, spec, "role"), read_role_table(Path(params.role_table))
+    every = serve(estimates, spec, role, certificate)
+    rungs = make_rungs(graph, spec, certificate, roles, table.of_part(CERTIFY), test, every.tier)
     complete = [np.isfinite(part.quality).all(axis=1).any() for part in (learn, test)]
     if all(complete):
         found = evaluate_full(learn, test, estimates, spec, certificate, params, tenant)
         metrics, shown, page = found
         if np.ptp(table.quality[~np.isnan(table.quality)]) == 0:
             metrics["note"] = ALL_EQUAL.format(spec.tiers[spec.reference])
+        metrics["graduation"] = climb(
+            test, role, rungs, spec.reference, certificate["floor"], params.level
+        )
         return metrics, shown, page
-    role = category(test, spec, "role")
-    mix = decisions(serve(estimates, spec, role, certificate), role, spec.tiers)
-    return {**mix, "audit": describe_logs(table, spec), "note": NO_CLAIM}, {}, None
+    verdict = judge_off_policy(
+        test, role, {OWN: every.tier}, constant_and_role(spec.tiers, role, roles), params.level
+    )
+    said = {"audit": describe_logs(table, spec), **verdict.as_dict()}
+    if verdict.found:
+        climbed = climb(test, role, rungs, spec.reference, certificate["floor"], params.level)
+        said |= {"note": ESTIMATED, "graduation": climbed}
+    else:
+        said["note"] = f"{NO_CLAIM} {verdict.refused}"
+    return decisions(every, role, spec.tiers) | said, {}, None
 
 
 def _by_table(test: StepTable, spec: PolicySpec, certificate: Mapping[str, Any]) -> dict[str, Any]:

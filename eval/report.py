@@ -10,6 +10,7 @@ from tierwise.eval.page import page
 from tierwise.eval.page_data import PageData
 from tierwise.eval.page_states import goal_name, make_states
 from tierwise.eval.report_floor import curve, every_floor, first_screen, script_data
+from tierwise.eval.report_logs import climbed, estimated
 from tierwise.eval.report_mix import mix, reasons
 from tierwise.eval.report_tables import audit, calibration, controls, ordered, origin, worst
 from tierwise.eval.words import interval, percent, table, thousand, tight
@@ -99,6 +100,7 @@ def _judged(
         mix(data.rows, states[ships].mix, tiers),
         reasons(metrics),
         _promise(metrics, certificate),
+        climbed(metrics),
         _limits(),
         worst(data.slices, slices, level),
         calibration(metrics, data),
@@ -113,9 +115,12 @@ def _judged(
 def _described(metrics: Mapping[str, Any], certificate: Mapping[str, Any]) -> list[str]:
     """Return the parts of the page where the logs can only be described."""
     said = FEEDBACK.get(metrics.get("feedback", ""), "What the logs hold is unknown.")
-    items = "".join(f"<li>{escape(words)}</li>" for words in NOT_SAID)
+    value = estimated(metrics)
+    items = "".join(f"<li>{escape(words)}</li>" for words in NOT_SAID[1 if value else 0 :])
     parts = [
         f'<p class="lead">{escape(said)}</p>',
+        value,
+        climbed(metrics),
         audit(metrics),
         f"<h2>What this page cannot say</h2><ul>{items}</ul>",
         _promise(metrics, certificate),

@@ -13,7 +13,7 @@ from typing import Any
 
 from tierwise.data.errors import run_stage
 from tierwise.data.files import read_json
-from tierwise.eval.report import interval, percent
+from tierwise.eval.report import interval, percent, thousand
 
 Row = tuple[str, str]
 
@@ -33,6 +33,7 @@ def rows(
         found.append(("audit", line))
     if "note" in metrics:
         found.append(("note", metrics["note"]))
+    found += _estimated(metrics)
     if metrics.get("feedback") != "none":
         found.append(("promise", str(certificate.get("promise", "none"))))
     if "mix" in metrics:
@@ -48,6 +49,23 @@ def rows(
     if registered is not None:
         aliases = ", ".join(registered["aliases"]) or "no alias"
         found.append(("MLflow", f"model {registered['name']} ({aliases}); `make ui` shows it"))
+    return found
+
+
+def _estimated(metrics: Mapping[str, Any]) -> list[Row]:
+    """Return what logs tell of the policy, and which kind of policy has earned its place."""
+    found = []
+    for name, one in ((metrics.get("off_policy") or {}).get("policies") or {}).items():
+        if "quality" in one:
+            quality, cost = one["quality"], one["cost_usd"]
+            words = (
+                f"quality {quality['value']:.3f} ({quality['low']:.3f} to {quality['high']:.3f}), "
+                f"USD per 1,000 steps {thousand(cost['value'])} ({thousand(cost['low'])} to "
+                f"{thousand(cost['high'])})"
+            )
+            found.append((f"  {name}", words))
+    if "graduation" in metrics:
+        found.append(("kind", str(metrics["graduation"]["words"])))
     return found
 
 

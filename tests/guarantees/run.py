@@ -1,9 +1,11 @@
-"""Does certification keep its promise: in worlds of known truth, on real tables, end to end?
+"""Do certification and the gate keep their promises: in worlds of known truth, on real tables?
 
     python tests/guarantees/run.py --share 0.1 --json guarantees.json --markdown guarantees.md
 
-Exit code 1 if a floor is broken more often than promised, or too little is saved where a good
-certifier must save. The same seed gives the same bytes on any number of workers.
+Exit code 1 if a floor is broken or a policy falsely promoted more often than promised, or too
+little is saved or promoted where a good certifier or gate must, or if intervals from logged
+feedback hold the truth less or more often than they say. The same seed gives the same bytes on any
+number of workers.
 """
 
 from __future__ import annotations
@@ -16,13 +18,18 @@ from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict
 from pathlib import Path
 
+import again
+import promotion
+import retries
 from fleet import FRESH_STEPS, World, allowed, run_world
+from off_policy import Coverage, as_table, off_policy_cells, run_off_policy
 from tables import SAMPLES, TABLES, OnTable, as_lines, run_table
 from threadpoolctl import threadpool_limits
 from worlds import DELTA, POWER, UNITS, Outcome, cells, run_cell
 
 WORLDS = 1_000  # a cell
 END_TO_END = 100
+PARTS = ("cells", "tables", "fleet", "promotion", "off_policy")
 
 
 def run_all(share: float, workers: int, seed: int = 0) -> list[Outcome]:
@@ -83,6 +90,35 @@ def run_fleet(share: float, workers: int) -> tuple[list[World], float]:
         return list(pool.map(run_world, range(worlds))), allowed(worlds)
 
 
+def run_promotion(share: float, workers: int, seed: int = 0) -> list[promotion.Promoted]:
+    """Ask the gate in worlds of logs, on both sides of its boundaries."""
+    every = promotion.cases()
+    worlds = max(20, round(promotion.WORLDS * share))
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(workers, mp_context=context) as pool:
+        seeds = [1_000 * seed + number for number in range(len(every))]
+        return list(pool.map(promotion.run_case, every, [worlds] * len(every), seeds))
+
+
+def run_coverage(share: float, workers: int, seed: int = 0) -> list[Coverage]:
+    """Count how often intervals from logged feedback hold the truth."""
+    every = off_policy_cells()
+    worlds = max(20, round(WORLDS * share))
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(workers, mp_context=context) as pool:
+        seeds = [1_000 * seed + number for number in range(len(every))]
+        return list(pool.map(run_off_policy, every, [worlds] * len(every), seeds))
+
+
+def run_again_all(share: float, workers: int, seed: int = 0) -> list[again.Again]:
+    """Ask of each form of floor how often a test part shows again what was certified."""
+    worlds = max(20, round(again.WORLDS * share))
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(workers, mp_context=context) as pool:
+        seeds = [1_000 * seed + number for number in range(len(again.KINDS))]
+        return list(pool.map(again.run_again, again.KINDS, [worlds] * len(seeds), seeds))
+
+
 def tables(folder: Path, share: float) -> list[OnTable]:
     """Run the real tables that are found."""
     samples = max(20, round(SAMPLES * share))
@@ -99,9 +135,9 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--json", type=Path)
     parser.add_argument("--markdown", type=Path)
-    parser.add_argument("--only", choices=["cells", "tables", "fleet"], action="append")
+    parser.add_argument("--only", choices=PARTS, action="append")
     args = parser.parse_args()
-    parts = args.only or ["cells", "tables", "fleet"]
+    parts = args.only or PARTS
     folder = Path(os.environ.get("TIERWISE_TABLES", "../shared/data"))
     lines: list[str] = []
     content: dict[str, object] = {}
@@ -130,6 +166,20 @@ def main() -> int:
         )
         content["fleet"] = {"worlds": [asdict(one) for one in worlds], "allowed": most}
         sound &= broken <= most
+    if "promotion" in parts:
+        asked = run_promotion(args.share, args.workers, args.seed)
+        told = run_again_all(args.share, args.workers, args.seed)
+        lines += [*promotion.as_lines(asked), *again.as_lines(told)]
+        content["promotion"] = [asdict(one) | {"holds": one.holds} for one in asked]
+        content["again"] = [asdict(one) for one in told]
+        sound &= all(one.holds for one in asked)
+    if "off_policy" in parts:
+        covered = run_coverage(args.share, args.workers, args.seed)
+        pooled = retries.run_retries(max(4, round(retries.WORLDS * args.share)), args.seed)
+        lines += [*as_table(covered), pooled.line()]
+        content["off_policy"] = [asdict(one) | {"holds": one.holds} for one in covered]
+        content["retries"] = asdict(pooled) | {"holds": pooled.holds}
+        sound &= pooled.holds and all(one.holds for one in covered)
     print("\n".join(lines))
     if args.json:
         args.json.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
