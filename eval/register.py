@@ -1,18 +1,17 @@
-"""Stage register: enter a bundle in the MLflow registry, once, and move its aliases.
+"""Stage register: enter a bundle in the MLflow registry, once, as the challenger.
 
 The database is artifacts/mlflow.db and the files lie in artifacts/mlruns. A bundle is found again
 by the SHA-256 of its manifest, so that registering twice adds nothing. `challenger` is the newest
-bundle, `champion` the newest that passed the gate.
+bundle. The first that passes the gate becomes `champion`; after that only `tierwise promote` and
+`tierwise rollback` move it: a pipeline that ran again is nobody's decision to serve something else.
 """
 
 from __future__ import annotations
 
 import argparse
 import hashlib
-import os
 import re
 import subprocess
-import warnings
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,16 +24,15 @@ import yaml
 from tierwise.data.errors import BadInput, run_stage
 from tierwise.data.files import read_json, write_json
 from tierwise.data.params import section
-from tierwise.eval.gate import manifest_sha256
+from tierwise.eval import registry
 from tierwise.features.steps import load_steps
 
 if TYPE_CHECKING:
     from mlflow.models import ModelSignature
     from mlflow.tracking import MlflowClient
 
+CHALLENGER = "challenger"
 LOGGED = ("policy", "controls", "curves", "calibration", "test")  # groups of metrics.json
-# MLflow's and its libraries' warnings about themselves, which nobody here can act on.
-NOISE = ("noload", "Any type hint is inferred as AnyType", "Starting with pandas version 4.0")
 GLANCE = "at a glance"  # the UI sorts groups by name: this one comes first
 FILES = ("metrics.json", "certificate.json", "gate.json", "report.html")
 
@@ -138,7 +136,10 @@ def outcomes(steps: Path) -> tuple[pd.DataFrame, str]:
 
 
 def register(run: Path, params: Path = Path("params.yaml")) -> dict[str, Any]:
-    """Enter the run's bundle where it is not yet, move the aliases, return registered.json.
+    """Enter the run's bundle where it is not yet, as the challenger; return registered.json.
+
+    What it returns says nothing of the champion: the same files give the same bytes whatever the
+    registry holds.
 
     Parameters
     ----------
@@ -152,30 +153,30 @@ def register(run: Path, params: Path = Path("params.yaml")) -> dict[str, Any]:
     BadInput
         Where the run has no bundle or no verdict of the gate.
     """
-    sha256 = manifest_sha256(run / "policy")
+    sha256 = registry.manifest_sha256(run / "policy")
     if not sha256:
         raise BadInput(f"no bundle in {run / 'policy'}", "a bundle", "run the bundle stage")
     gate = read_json(run / "gate.json")
     wanted = section(params, "register", RegisterParams)
-    name = f"tierwise-{run.resolve().name}"
-    with warnings.catch_warnings():
-        for words in NOISE:
-            warnings.filterwarnings("ignore", message=f"(?s).*{words}")
-        client = _client(run)
-        version = _version_of(client, name, sha256)
+    name = registry.model_name(run)
+    with registry.opened(run, create=True) as client:
+        version = registry.version_of(client, name, sha256)
         if version is None:
             version = _enter(client, run, params, wanted.experiment, name, sha256)
-        aliases = _mark(client, name, version, gate, description(run, gate))
-    return {"name": name, "sha256": sha256, "aliases": aliases}
+        _mark(client, name, version, gate, description(run, gate))
+        if gate["passed"]:
+            _crown_first(client, run, name, version)
+    return {"name": name, "sha256": sha256, "aliases": [CHALLENGER]}
 
 
 def _mark(
     client: MlflowClient, name: str, version: str, gate: Mapping[str, Any], words: str
-) -> list[str]:
-    """Describe a version and its run, tag them with the gate's word, return the moved aliases."""
+) -> None:
+    """Describe a version and its run, tag them with the gate's word, make it challenger."""
     verdict = "passed" if gate["passed"] else "refused"
     entered = client.update_model_version(name, version, description=words[:5000])
     client.set_model_version_tag(name, version, "gate", verdict)
+    client.set_model_version_tag(name, version, "gate.against", gate["against"])
     if entered.run_id:
         client.set_tag(entered.run_id, "gate", verdict)
         client.set_tag(entered.run_id, "mlflow.note.content", words[:5000])
@@ -183,30 +184,15 @@ def _mark(
         tag = f"gate.{re.sub(r'[^a-z0-9]', '_', rule['name'])}"
         told = f"{rule['verdict']}: {rule['words']}"[:5000]  # MLflow takes no longer tag
         client.set_model_version_tag(name, version, tag, told)
-    aliases = ["challenger", "champion"] if gate["passed"] else ["challenger"]
-    for alias in aliases:
-        client.set_registered_model_alias(name, alias, version)
-    return aliases
+    client.set_registered_model_alias(name, CHALLENGER, version)
 
 
-def _client(run: Path) -> MlflowClient:
-    """Return a client of the database beside the run; nothing is reported to anyone."""
-    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
-    os.environ.setdefault("DO_NOT_TRACK", "true")
-    import mlflow
-
-    database = run.resolve().parent / "mlflow.db"
-    mlflow.set_tracking_uri(f"sqlite:///{database}")
-    mlflow.set_registry_uri(f"sqlite:///{database}")
-    return mlflow.MlflowClient()
-
-
-def _version_of(client: MlflowClient, name: str, sha256: str) -> str | None:
-    """Return the version that holds this very bundle."""
-    for version in client.search_model_versions(f"name = '{name}'"):
-        if version.tags.get("sha256") == sha256:
-            return str(version.version)
-    return None
+def _crown_first(client: MlflowClient, run: Path, name: str, version: str) -> None:
+    """Make a version champion where there is none: it beat the reference tier, which serves."""
+    word = registry.Word(registry.actor(), "the first that passed the gate", "promoted")
+    with registry.alone(run):
+        if registry.champion(client, name) is None:
+            registry.crown(client, name, version, word)
 
 
 def _enter(

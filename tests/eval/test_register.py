@@ -1,4 +1,4 @@
-"""Registering a bundle: once a bundle, aliases by the gate, nothing private, nothing elsewhere."""
+"""Registering a bundle: once a bundle, as challenger, nothing private, nothing elsewhere."""
 
 from __future__ import annotations
 
@@ -36,7 +36,8 @@ def write_run(run: Path, sha256: str, passed: bool) -> None:
     onnx.save(tiny_graph(), run / "policy" / "policy.onnx")
     (run / "policy" / "manifest.sha256").write_text(sha256 + "\n")
     rule = {"name": "cost", "verdict": "pass", "value": 1.0, "needed": 0.0, "words": "cheaper"}
-    (run / "gate.json").write_text(json.dumps({"passed": passed, "rules": [rule]}))
+    gate = {"passed": passed, "rules": [rule], "against": ""}
+    (run / "gate.json").write_text(json.dumps(gate))
     (run / "metrics.json").write_text(json.dumps({"policy": {"cost_saved": {"value": 0.5}}}))
     (run / "report.html").write_text("<p>report</p>")
     known = np.ones((3, 2))
@@ -70,35 +71,35 @@ def client_of(run: Path) -> Any:
 
 @pytest.fixture(scope="module")
 def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A project whose run was registered when the gate refused, twice, and then passed anew."""
+    """A project whose run was registered when the gate refused, twice, then passed, twice anew."""
     root = tmp_path_factory.mktemp("project")
     run, params = root / "artifacts" / "own", root / "params.yaml"
     write_run(run, "a" * 64, passed=False)
     first = register(run, params)
     assert first == {"name": "tierwise-own", "sha256": "a" * 64, "aliases": ["challenger"]}
     assert register(run, params) == first
-    write_run(run, "b" * 64, passed=True)
-    assert register(run, params)["aliases"] == ["challenger", "champion"]
-    write_run(run, "c" * 64, passed=False)
-    register(run, params)
+    for sha256, passed in (("b" * 64, True), ("c" * 64, True), ("d" * 64, False)):
+        write_run(run, sha256, passed)
+        assert register(run, params) == {**first, "sha256": sha256}
     return root
 
 
 def test_registering_a_bundle_twice_adds_no_version_and_no_run(project: Path) -> None:
     client = client_of(project / "artifacts" / "own")
     versions = client.search_model_versions("name = 'tierwise-own'")
-    assert sorted(v.tags["sha256"][0] for v in versions) == ["a", "b", "c"]
+    assert sorted(v.tags["sha256"][0] for v in versions) == ["a", "b", "c", "d"]
     experiment = client.get_experiment_by_name("tierwise")
-    assert len(client.search_runs([experiment.experiment_id])) == 3
+    assert len(client.search_runs([experiment.experiment_id])) == 4
 
 
-def test_champion_is_the_newest_that_passed_and_challenger_the_newest(project: Path) -> None:
+def test_the_first_that_passed_is_champion_and_the_newest_is_challenger(project: Path) -> None:
     client = client_of(project / "artifacts" / "own")
     champion = client.get_model_version_by_alias("tierwise-own", "champion")
     challenger = client.get_model_version_by_alias("tierwise-own", "challenger")
     assert (champion.tags["sha256"], champion.tags["gate"]) == ("b" * 64, "passed")
     assert champion.tags["gate.cost"] == "pass: cheaper"
-    assert (challenger.tags["sha256"], challenger.tags["gate"]) == ("c" * 64, "refused")
+    assert champion.tags["champion.why"] == "the first that passed the gate"
+    assert (challenger.tags["sha256"], challenger.tags["gate"]) == ("d" * 64, "refused")
 
 
 def test_a_run_and_its_version_say_what_was_promised_and_what_the_gate_said(project: Path) -> None:
