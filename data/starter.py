@@ -1,4 +1,4 @@
-"""The three files a new folder starts from: a tier catalogue, a role table, the parameters."""
+"""The files a new folder starts from: a tier catalogue, a role table, rules, the parameters."""
 
 from __future__ import annotations
 
@@ -39,6 +39,31 @@ roles:
   extract: small
 """
 
+RULES = """\
+# Rules that no score can break; tierwise rules apply POLICY rules.yaml puts them into a bundle.
+# Take the marks away from what is to hold. What holds over what: docs/rules.md.
+#
+# pins:                            # these steps, these tiers, whatever the policy says
+#   - name: plans
+#     role: planner                # or tenant, data_class, task_type: a word or a list of words
+#     tier: frontier               # serves, and the policy is not asked
+#     why: a bad plan spoils all that follows
+#   - name: personal data
+#     data_class: personal
+#     allowed: [small, mid]        # the policy chooses, among these only
+#     unless: {role: planner}
+# forbidden_vendors: [vendor-x]    # as `vendor` in tiers.yaml
+# failover: {vendor-a: [vendor-b]} # who takes the steps of a vendor that is out
+# fixed_roles: {extract: small}    # the policy is not asked
+# frontier_only_for: [user_visible, irreversible]
+# floors: {worker: 0.97}           # a call may ask for a stricter one, never for a looser one
+# latency_s: {interactive: 10, batch: 600}
+# budgets:                         # USD over the role table's tiers
+#   default: {usd: 1, usd_per_day: 10}
+#   role_table: {default: mid, roles: {planner: frontier}}
+# explore: {rate: 0.02, usd_per_day: 5}
+"""
+
 PARAMS = """\
 # One section a stage. A key that no stage knows is an error that names the nearest one; a key that
 # is not here has its default.
@@ -64,7 +89,10 @@ def write_starter(folder: Path) -> tuple[list[str], list[str]]:
         Names of files.
     """
     written, kept = [], []
-    for name, text in (("tiers.yaml", TIERS), ("roles.yaml", ROLES), ("params.yaml", PARAMS)):
+    texts = {
+        "tiers.yaml": TIERS, "roles.yaml": ROLES, "rules.yaml": RULES, "params.yaml": PARAMS,
+    }  # fmt: skip
+    for name, text in texts.items():
         try:
             with (folder / name).open("x", encoding="utf-8") as file:
                 file.write(text)

@@ -34,5 +34,8 @@ def test_the_example_params_have_the_sections_of_the_projects_own(
 
 def test_a_file_that_is_there_is_left_as_it_is(tmp_path: Path) -> None:
     (tmp_path / "tiers.yaml").write_text("mine")
-    assert write_starter(tmp_path) == (["roles.yaml", "params.yaml"], ["tiers.yaml"])
+    assert write_starter(tmp_path) == (
+        ["roles.yaml", "rules.yaml", "params.yaml"],
+        ["tiers.yaml"],
+    )
     assert (tmp_path / "tiers.yaml").read_text() == "mine"

@@ -20,6 +20,13 @@ def router_of(
     graph: bytes, spec: PolicySpec, floors: dict[str, Any], left_out: Container[str] = ()
 ) -> Router:
     """Fill the floors in; some of the manifest's rule may be left out."""
+    return Router(bundle_of(graph, spec, floors, left_out))
+
+
+def bundle_of(
+    graph: bytes, spec: PolicySpec, floors: dict[str, Any], left_out: Container[str] = ()
+) -> VerifiedBundle:
+    """Return what a router of that graph is made of."""
     graph = set_floors(graph, floor_table(floors, spec))
     manifest = Manifest(
         policy_version="v1",
@@ -30,4 +37,4 @@ def router_of(
         rule={name: value for name, value in rule(spec).items() if name not in left_out},
         floors=floors,
     )
-    return Router(VerifiedBundle(manifest, graph, (), PolicyGraph(graph), ""))
+    return VerifiedBundle(manifest, graph, (), PolicyGraph(graph), "")

@@ -80,7 +80,12 @@ def test_where_no_tier_may_serve_the_fallback_is_named_and_nothing_is_expected_o
 
 
 def test_the_ladder_goes_one_rung_up(router: Router) -> None:
-    assert router.decide("a", allowed=["small"]).next_tier == "medium"
+    assert router.decide("a", has_schema=True).next_tier == "medium"
+
+
+def test_the_ladder_leads_to_no_tier_that_may_not_serve(router: Router) -> None:
+    assert router.decide("a", has_schema=True, allowed=["small", "large"]).next_tier == "large"
+    assert router.decide("a", allowed=["small"]).next_tier is None
 
 
 @pytest.mark.parametrize(
