@@ -1,0 +1,46 @@
+// Everything a loader has to get right: node conformance.mjs BUNDLE VECTORS
+// Exit code 0: all of it holds; 1: something differs.
+
+import fs from "node:fs";
+import path from "node:path";
+import { contextRow } from "./context.mjs";
+import { cap, textOf, utf8 } from "./messages.mjs";
+import { Policy } from "./policy.mjs";
+
+const [bundle, vectors] = process.argv.slice(2);
+const lines = (name) =>
+  fs.readFileSync(path.join(vectors, name), "utf8").trim().split("\n").map((line) => JSON.parse(line));
+
+let failed = 0;
+function report(what, results) {
+  for (const [name, holds] of results) {
+    if (!holds) console.log(`differs: ${what}, ${name}`);
+    failed += Number(!holds);
+  }
+  console.log(`${what}: ${results.filter(([, holds]) => holds).length} of ${results.length} agree`);
+}
+
+report("texts", lines("texts.jsonl").map((one) => {
+  const bytes = utf8(textOf(one.messages));
+  const same = cap(bytes).toString("base64") === one.text && bytes.length === one.text_bytes;
+  return [one.name, same];
+}));
+
+report("contexts", lines("contexts.jsonl").map((one) => {
+  const { row, ignored } = contextRow(one.columns, one.text_bytes, one.given);
+  const wanted = Float32Array.from(one.row, (value) => value ?? NaN);
+  const same = row.every((value, place) => Object.is(value, wanted[place]));
+  return [one.name, same && ignored.join() === one.ignored.join()];
+}));
+
+try {
+  const policy = await Policy.load(bundle);
+  console.log(`golden vectors: ${policy.examples} of ${policy.examples} agree, policy ` +
+    `${policy.manifest.policy_version}, manifest ${policy.digest}`);
+  const decision = await policy.decide("Extract the invoice date", { role: "worker" });
+  console.log(JSON.stringify({ tier: decision.tier, reason: decision.reason }));
+} catch (error) {
+  console.log(`golden vectors: ${error.message}`);
+  failed += 1;
+}
+process.exitCode = failed === 0 ? 0 : 1;
