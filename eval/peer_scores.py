@@ -2,6 +2,7 @@
 
 .venv-peers/bin/python -I eval/peer_scores.py TEXTS.jsonl OUT.json
 .venv-peers/bin/python -I eval/peer_scores.py --versions
+.venv-peers/bin/python -I eval/peer_scores.py --clock  < one JSON list of texts a line
 
 TEXTS.jsonl holds one JSON string a line. Nothing of tierwise is imported, nothing goes over the
 network: an attempt is refused and written down. One process, one thread, one text a call.
@@ -163,13 +164,28 @@ def score(texts: list[str]) -> dict[str, Any]:
     return {"peers": found, "network_attempts": attempts}
 
 
+def clock() -> None:
+    """Answer each line, a JSON list of texts, by the median microseconds of LiteLLM's heuristic."""
+    refuse_network([])
+    with tempfile.TemporaryDirectory() as data:
+        stay_local(data)
+        ask = litellm_asks()["litellm_heuristic"]
+        for line in sys.stdin:
+            said = asyncio.run(ask_all(ask, json.loads(line)))
+            print(json.dumps(said["microseconds"][1]), flush=True)
+
+
 def main() -> None:
-    """Score the texts of a file, or print the versions."""
+    """Score the texts of a file, answer lines of texts, or print the versions."""
     parser = argparse.ArgumentParser(description=main.__doc__)
     parser.add_argument("texts", nargs="?", type=Path)
     parser.add_argument("out", nargs="?", type=Path)
     parser.add_argument("--versions", action="store_true")
+    parser.add_argument("--clock", action="store_true")
     wanted = parser.parse_args()
+    if wanted.clock:
+        clock()
+        return
     if wanted.versions:
         print(json.dumps(versions()))
         return
