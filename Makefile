@@ -9,6 +9,9 @@ TIERWISE_TABLES ?= ../shared/data
 TABLES ?= routellm_mmlu,routellm_gsm8k,mmlu_pro,llmrouter_mixed,mint_episodes
 STAMP := .venv/.installed
 PEERS := .venv-peers/.installed
+LITELLM := .venv-litellm/.installed
+FRAMEWORKS := .venv-examples/.installed
+NODE := examples/node/node_modules/.package-lock.json
 
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 export TRACES TIERS MAP
@@ -23,6 +26,9 @@ export DO_NOT_TRACK := true
 export MLFLOW_DISABLE_TELEMETRY := true
 
 .PHONY: help install repro test lint guarantees scoreboard bench fuzz ui clean peers
+.PHONY: litellm test-litellm test-examples
+.PHONY: sidecar-bench
+.PHONY: swaps gadgets
 .DEFAULT_GOAL := help
 
 help:
@@ -34,10 +40,16 @@ help:
 	@echo 'make guarantees [SHARE=0.1]               how often the promises hold, on worlds of known truth'
 	@echo 'make scoreboard [SEEDS=5]                 the router beside every control, on real tables'
 	@echo 'make bench [POLICY=folder]                what a decision costs, against an empty call'
+	@echo 'make sidecar-bench [POLICY=folder]        what tierwise serve bears for a minute, on one core'
 	@echo 'make fuzz [SECONDS=60]                    random input against readers and loaders'
+	@echo 'make swaps                                a thousand policies replaced under load'
+	@echo 'make gadgets                              prompt gadgets against budgets and pins'
 	@echo 'make peers                                LiteLLM and UncommonRoute, in an environment of their own'
+	@echo 'make litellm                              the LiteLLM proxy, in an environment of its own'
+	@echo 'make test-litellm [POLICY=folder]         a LiteLLM proxy on this machine, routed by a policy'
+	@echo 'make test-examples [POLICY=folder]        examples/: Node, Rust, LangGraph, CrewAI and others'
 	@echo 'make ui                                   the MLflow server, on this machine only'
-	@echo 'make clean                                remove what runs and tools wrote; .venv, .venv-peers stay'
+	@echo 'make clean                                remove what runs and tools wrote; .venv* stay'
 
 install: $(STAMP)
 
@@ -59,11 +71,37 @@ $(PEERS): pyproject.toml
 	.venv-peers/bin/python -m pip install --quiet --requirement .venv-peers/requirements.txt
 	touch $(PEERS)
 
+# The proxy pins versions that the training stack does not share.
+litellm: $(LITELLM)
+
+$(LITELLM): pyproject.toml
+	test -x .venv-litellm/bin/python || $(PYTHON) -m venv .venv-litellm
+	.venv-litellm/bin/python -m pip install --quiet --editable '.[litellm]' 'onnx>=1.21' 'pytest>=9'
+	touch $(LITELLM)
+
+$(FRAMEWORKS): pyproject.toml
+	test -x .venv-examples/bin/python || $(PYTHON) -m venv .venv-examples
+	.venv-examples/bin/python -m pip install --quiet --editable '.[examples]'
+	touch $(FRAMEWORKS)
+
+# Its .npmrc leaves install scripts out: the one of onnxruntime-node fetches a CUDA library.
+$(NODE): examples/node/package-lock.json
+	cd examples/node && npm ci --silent
+	touch $(NODE)
+
 repro: $(STAMP)
 	@python -m tierwise.data.runs --traces "$$TRACES" --tiers "$$TIERS" --map "$$MAP"
 
 test: $(STAMP)
 	python -m pytest
+
+# What is tested stands in tests/litellm; `make test` leaves it out.
+test-litellm: $(LITELLM)
+	TIERWISE_POLICY=$(abspath $(POLICY)) .venv-litellm/bin/python -m pytest tests/litellm
+
+# What is tested stands in tests/integrations; needs node 20 or newer with npm, and cargo.
+test-examples: $(FRAMEWORKS) $(NODE)
+	TIERWISE_POLICY=$(abspath $(POLICY)) .venv-examples/bin/python -m pytest tests/integrations
 
 lint: $(STAMP)
 	ruff check .
@@ -80,8 +118,18 @@ scoreboard: $(STAMP)
 bench: $(STAMP)
 	python tests/bench/decide.py $(POLICY)
 
+sidecar-bench: $(STAMP)
+	python tests/bench/sidecar.py $(POLICY)
+
 fuzz: $(STAMP)
-	python tests/faults/fuzz.py --seconds $(SECONDS)
+	python -m tests.faults.fuzz --seconds $(SECONDS)
+
+swaps: $(STAMP)
+	python -m tests.faults.swaps
+
+# On the default run: its graph, and texts of its traces.
+gadgets: $(STAMP)
+	python -m tests.attacks.gadgets
 
 ui: $(STAMP)
 	@echo 'open http://127.0.0.1:5000/#/experiments/1/runs?workflowType=machine_learning'

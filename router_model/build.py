@@ -46,9 +46,12 @@ class BundleParams:
     ----------
     fallback : str
         Name of the tier that is served when anything fails; "" is the reference tier.
+    sequence : int
+        Number of the release, to be raised with each; gateways refuse to go back.
     """
 
     fallback: str = ""
+    sequence: int = 0
 
 
 def example_contexts(spec: PolicySpec) -> NDArray[np.float32]:
@@ -110,6 +113,7 @@ def build(
         measured=_measured(read_json(run / "metrics.json")),
         table_sha256=_digest(run / "traces.parquet"),
         params_sha256=params_sha256,
+        sequence=params.sequence,
     )
     return graph, manifest
 

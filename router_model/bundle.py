@@ -2,7 +2,8 @@
 
 Every file is read once; what is hashed, checked and run are those bytes, so that nobody can change
 a file in between. A digest says only that the bundle is the one somebody wrote: where the folder
-comes by a road that others can write to, give `verify_bundle` the digest by another road.
+comes by a road that others can write to, give `verify_bundle` the digest by another road, or the
+public key of whoever may sign bundles.
 """
 
 from __future__ import annotations
@@ -25,9 +26,10 @@ from tierwise.router_model.graph_check import check_graph
 from tierwise.router_model.manifest import MAX_BYTES as MAX_MANIFEST_BYTES
 from tierwise.router_model.manifest import BundleError, BundleFile, Manifest
 from tierwise.router_model.runtime import PolicyGraph
+from tierwise.router_model.signature import MAX_SIGNATURE_BYTES, SIGNATURE, check_signature
 from tierwise.router_model.swap import write_folder
 
-__all__ = ["BundleError", "VerifiedBundle", "verify_bundle", "write_bundle"]
+__all__ = ["BundleError", "VerifiedBundle", "read_digest", "verify_bundle", "write_bundle"]
 
 MANIFEST, DIGEST = "manifest.json", "manifest.sha256"
 NAMES = {"policy": "policy.onnx", "golden": "golden.jsonl"}
@@ -109,7 +111,9 @@ def write_bundle(
     return manifest
 
 
-def verify_bundle(folder: Path, digest: str | None = None) -> VerifiedBundle:
+def verify_bundle(
+    folder: Path, digest: str | None = None, *, public_key: Path | bytes | None = None
+) -> VerifiedBundle:
     """Read a bundle and check all of it.
 
     Parameters
@@ -118,11 +122,16 @@ def verify_bundle(folder: Path, digest: str | None = None) -> VerifiedBundle:
         The bundle.
     digest : str, optional
         The manifest's SHA-256 as known from elsewhere; where given, it has to be this one.
+    public_key : Path or bytes, optional
+        An ed25519 public key, a PEM file or its content; where given, the bundle has to be signed
+        by it, and without it a signature is not looked at.
 
     Raises
     ------
     BundleError
         One line: what was found, what was expected, what to do.
+    BadInput
+        Where the key cannot be read, or an extra is missing.
     """
     folder = Path(folder)
     text = _read(folder, MANIFEST, MAX_MANIFEST_BYTES)
@@ -131,6 +140,8 @@ def verify_bundle(folder: Path, digest: str | None = None) -> VerifiedBundle:
         raise _refused(f"a manifest of digest {found[:12]}...", f"the digest in {DIGEST}")
     if digest is not None and digest.strip().lower() != found:
         raise _refused(f"a manifest of digest {found[:12]}...", f"{digest.strip()[:64]}")
+    if public_key is not None:
+        check_signature(text, _read_signature(folder), public_key)
     manifest = Manifest.from_bytes(text)
     contents = _read_files(folder, manifest)
     check_graph(contents["policy"])
@@ -145,6 +156,17 @@ def verify_bundle(folder: Path, digest: str | None = None) -> VerifiedBundle:
     return VerifiedBundle(manifest, contents["policy"], golden, graph, found)
 
 
+def read_digest(folder: Path) -> str:
+    """Return what manifest.sha256 says; whether it is true, `verify_bundle` finds out.
+
+    Raises
+    ------
+    BundleError
+        Where there is no such file, or it is no regular one.
+    """
+    return _read(Path(folder), DIGEST, _DIGEST_BYTES).decode("ascii", "replace").strip()
+
+
 def _read_files(folder: Path, manifest: Manifest) -> dict[str, bytes]:
     """Read all files that the manifest names, by role; check names, sizes and digests."""
     known = [(one.role, one.name) for one in manifest.files if one.role in _CAPS]
@@ -153,7 +175,7 @@ def _read_files(folder: Path, manifest: Manifest) -> dict[str, bytes]:
     if sorted(known) != sorted(wanted.items()):
         raise _refused(f"files {dict(known)}", f"{wanted}")
     expected = {one.name for one in manifest.files} | {MANIFEST, DIGEST}
-    present = _names(folder)
+    present = _names(folder) - {SIGNATURE}  # a bundle may be signed or not
     if present != expected or len(expected) != len(manifest.files) + 2:
         raise _refused(f"files {sorted(present)}"[:300], f"{sorted(expected)}"[:300])
     contents = {}
@@ -164,6 +186,12 @@ def _read_files(folder: Path, manifest: Manifest) -> dict[str, bytes]:
         if one.role in wanted:
             contents[one.role] = content
     return contents
+
+
+def _read_signature(folder: Path) -> bytes | None:
+    if SIGNATURE not in _names(folder):
+        return None
+    return _read(folder, SIGNATURE, MAX_SIGNATURE_BYTES)
 
 
 def _open_encoder(contents: dict[str, bytes]) -> Encoder | None:

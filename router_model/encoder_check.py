@@ -17,5 +17,9 @@ _STANDARD = """
     Unsqueeze Where
 """
 ENCODER = Limits(
-    "encoder", MAX_MODEL_BYTES, {"": 20}, frozenset(("", op) for op in _STANDARD.split())
+    "encoder",
+    MAX_MODEL_BYTES,
+    {"": 20},
+    frozenset(("", op) for op in _STANDARD.split()),
+    bounded=False,
 )

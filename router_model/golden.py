@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tierwise.data.messages import cap
+from tierwise.data.messages import KEPT_BYTES, cap
 from tierwise.router_model.layout import LEAD, NEXT_TIER, POINT, REASON, TIER
 from tierwise.router_model.manifest import BundleError
 from tierwise.router_model.runtime import Floats, PolicyGraph
@@ -28,6 +28,8 @@ TOLERANCE = 1e-4
 LEAST_LEAD = 1e-3
 """A decision with less lead than this might fall the other way elsewhere, and is no example."""
 MAX_BYTES = 16 << 20
+MAX_EXAMPLES = 256
+_LONGEST = 2 * KEPT_BYTES + 1  # a text that was cut
 _EXACT = (TIER, REASON, POINT, NEXT_TIER)
 
 
@@ -184,14 +186,20 @@ def from_bytes(content: bytes) -> tuple[Golden, ...]:
     Raises
     ------
     BundleError
-        Where a line is not an example.
+        Where a line is not an example, or has a text that no router would pass on whole; where
+        there are more examples than loading should take time for.
     """
+    lines = content.splitlines()
+    if len(lines) > MAX_EXAMPLES:
+        raise _wrong(f"{len(lines)} examples", f"at most {MAX_EXAMPLES}")
     examples = []
-    for number, line in enumerate(content.splitlines(), start=1):
+    for number, line in enumerate(lines, start=1):
         try:
             examples.append(_read(json.loads(line)))
         except (ValueError, KeyError, TypeError, RecursionError, binascii.Error):
             raise _wrong(f"line {number} is no example", "text, context, ids, decision") from None
+        if len(examples[-1].text) > _LONGEST:
+            raise _wrong(f"a long text in line {number}", "a text that was cut as texts are")
     return tuple(examples)
 
 

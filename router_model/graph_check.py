@@ -9,6 +9,7 @@ import math
 from collections.abc import Set
 from dataclasses import dataclass
 
+from tierwise.router_model.graph_size import TooLarge, check_size
 from tierwise.router_model.manifest import BundleError
 from tierwise.router_model.protobuf import Outline, Tensor, read_outline
 
@@ -26,7 +27,8 @@ ALLOWED = frozenset(
 """(domain, operator) pairs: what the exporter emits, no more.
 
 A file of 200 bytes must not ask for gigabytes: none makes a tensor of a size that stands in the
-file as a number but Pad, whose paddings are checked.
+file as a number but Pad, whose paddings are checked, and TreeEnsembleRegressor. What they make
+together is bounded by `graph_size`.
 """
 
 
@@ -43,12 +45,15 @@ class Limits:
     opsets : dict of str to int
         The version of each domain.
     operators : set of (domain, operator)
+    bounded : bool
+        Whether the size of every tensor has to follow from the file.
     """
 
     kind: str
     max_bytes: int
     opsets: dict[str, int]
     operators: Set[tuple[str, str]]
+    bounded: bool = True
 
 
 POLICY = Limits("policy graph", MAX_BYTES, OPSETS, ALLOWED)
@@ -90,6 +95,11 @@ def _check(model: bytes, limits: Limits) -> None:
     for tensor in outline.tensors:
         _check_size(tensor, limits.max_bytes)
     _check_operators(outline, limits)
+    if limits.bounded:
+        try:
+            check_size(outline)
+        except TooLarge as error:
+            raise _refused(str(error), "tensors of bounded size") from None
 
 
 def _refused(found: str, expected: str) -> BundleError:
@@ -123,6 +133,8 @@ def _check_size(tensor: Tensor, most: int) -> None:
         raise _refused(f"weights of type {tensor.data_type}, {tensor.dims}"[:99], "numbers")
     if math.prod(tensor.dims) * item > most:
         raise _refused(f"weights of shape {tensor.dims}"[:99], f"at most {most} bytes")
+    if tensor.n_bytes != math.prod(tensor.dims) * item:
+        raise _refused(f"{tensor.n_bytes} bytes for {tensor.dims}"[:99], "all weights as raw bytes")
 
 
 def _check_operators(outline: Outline, limits: Limits) -> None:

@@ -22,6 +22,7 @@ ROLES = ("policy", "golden")
 ENCODER_ROLES = ("encoder", "tokenizer")
 """Both or none: what embeds the text where the policy graph takes an embedding."""
 MAX_BYTES = 4 << 20
+MAX_SEQUENCE = 1 << 53  # what every reader of JSON keeps exactly
 FILE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 _KINDS = ("number", "category", "flag")
@@ -58,6 +59,9 @@ class Manifest:
         Name of the tier that is served when anything fails.
     bits : int
         Token ids go up to 2 ** (bits + 1).
+    sequence : int
+        Rises with each release: a gateway that has served a bundle takes none of a lower one.
+        0 where releases are not numbered.
     files : tuple of BundleFile
         All files but the manifest and its digest; filled in when the bundle is written.
     outputs : dict of str to int
@@ -103,6 +107,7 @@ class Manifest:
     measured: dict[str, Any] = field(default_factory=dict)
     table_sha256: str = ""
     params_sha256: str = ""
+    sequence: int = 0
     schema_version: int = SCHEMA_VERSION
     extra: dict[str, Any] = field(default_factory=dict)
 
@@ -203,6 +208,8 @@ def _check(manifest: Manifest) -> None:
         raise _wrong("a field of the wrong form", "an object")
     if type(manifest.bits) is not int or not 1 <= manifest.bits <= 24:
         raise _wrong(f"bits {manifest.bits!r}"[:99], "1 to 24")
+    if type(manifest.sequence) is not int or not 0 <= manifest.sequence < MAX_SEQUENCE:
+        raise _wrong(f"sequence {manifest.sequence!r}"[:99], f"0 to {MAX_SEQUENCE - 1}")
     expected = columns(len(names))
     if {name: manifest.outputs.get(name) for name in expected} != expected:
         raise _wrong("other output columns", f"{expected}")

@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from itertools import count
 
 _VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
 _Field = tuple[int, int, int, int]  # field number, wire type, start, end (of bytes) or value
@@ -29,6 +30,8 @@ _FLOATS = re.compile(rb"(?:\x3d.{4}){1,4096}+", re.DOTALL)
 _INTS = re.compile(rb"(?:\x40[\x80-\xff]{0,9}+[\x00-\x7f]){1,4096}+")
 
 _INT64 = 7
+MAX_RANK = 8
+_MAX_FIELDS = 1 << 19  # a run of numbers counts as one; a policy of 1,000 trees has some 100,000
 
 
 @dataclass(frozen=True)
@@ -45,11 +48,28 @@ class Tensor:
 
 @dataclass(frozen=True)
 class Node:
-    """One operator use; `nested` is set where an attribute holds a graph or a tensor."""
+    """One operator use.
+
+    Attributes
+    ----------
+    domain, op : str
+        The operator.
+    inputs, outputs : tuple of str
+        Names of tensors; "" where an optional one is left out.
+    integers : dict of str to int
+        The number of each attribute, 0 where it holds something else.
+    attribute_bytes : int
+        How long all attributes are together.
+    nested : bool
+        Whether an attribute holds a graph or a tensor.
+    """
 
     domain: str
     op: str
     inputs: tuple[str, ...]
+    outputs: tuple[str, ...]
+    integers: Mapping[str, int]
+    attribute_bytes: int
     nested: bool
 
 
@@ -74,33 +94,34 @@ def read_outline(model: bytes) -> Outline:
     ValueError
         Where the bytes are no such message, end early, or hold a field this reader does not know.
     """
+    seen = count()
     ir_version, opsets, graphs, functions, training = 0, [], [], 0, 0
-    for number, _, start, end in _fields(model, 0, len(model), _MODEL):
+    for number, _, start, end in _fields(model, 0, len(model), _MODEL, seen):
         if number == 1:
             ir_version = start
         elif number == 7:
             graphs.append((start, end))
         elif number == 8:
-            opsets.append(_opset(model, start, end))
+            opsets.append(_opset(model, start, end, seen))
         functions += number == 25
         training += number == 20
     if len(graphs) != 1:
         raise ValueError(f"{len(graphs)} graphs")
     nodes, tensors, sparse = [], [], 0
-    for number, _, start, end in _fields(model, *graphs[0], _GRAPH):
+    for number, _, start, end in _fields(model, *graphs[0], _GRAPH, seen):
         if number == 1:
-            nodes.append(_node(model, start, end))
+            nodes.append(_node(model, start, end, seen))
         elif number == 5:
-            tensors.append(_tensor(model, start, end))
+            tensors.append(_tensor(model, start, end, seen))
         sparse += number == 15
     return Outline(
         ir_version, tuple(opsets), tuple(nodes), tuple(tensors), functions, training, sparse
     )
 
 
-def _opset(data: bytes, start: int, end: int) -> tuple[str, int]:
+def _opset(data: bytes, start: int, end: int, seen: Iterator[int]) -> tuple[str, int]:
     domain, version = "", 0
-    for number, _, at, stop in _fields(data, start, end, _OPSET):
+    for number, _, at, stop in _fields(data, start, end, _OPSET, seen):
         if number == 1:
             domain = _text(data, at, stop)
         else:
@@ -108,32 +129,50 @@ def _opset(data: bytes, start: int, end: int) -> tuple[str, int]:
     return ("" if domain == "ai.onnx" else domain), version
 
 
-def _node(data: bytes, start: int, end: int) -> Node:
-    domain, op, inputs, nested = "", "", [], False
-    for number, _, at, stop in _fields(data, start, end, _NODE):
+def _node(data: bytes, start: int, end: int, seen: Iterator[int]) -> Node:
+    domain, op, nested, n_bytes = "", "", False, 0
+    inputs, outputs, integers = [], [], {}
+    for number, _, at, stop in _fields(data, start, end, _NODE, seen):
         if number == 1:
             inputs.append(_text(data, at, stop))
+        elif number == 2:
+            outputs.append(_text(data, at, stop))
         elif number == 4:
             op = _text(data, at, stop)
         elif number == 5:
-            nested |= _nested(data, at, stop)
+            name, integer, holds = _attribute(data, at, stop, seen)
+            if name in integers:
+                raise ValueError(f"attribute {name[:60]!r} twice")
+            integers[name] = integer
+            nested |= holds
+            n_bytes += stop - at
         elif number == 7:
             domain = _text(data, at, stop)
-    return Node("" if domain == "ai.onnx" else domain, op, tuple(inputs), nested)
+    domain = "" if domain == "ai.onnx" else domain
+    return Node(domain, op, tuple(inputs), tuple(outputs), integers, n_bytes, nested)
 
 
-def _nested(data: bytes, start: int, end: int) -> bool:
-    kinds = {number for number, *_ in _fields(data, start, end, _ATTRIBUTE)}
-    return not kinds.isdisjoint({5, 6, 10, 11})
+def _attribute(data: bytes, start: int, end: int, seen: Iterator[int]) -> tuple[str, int, bool]:
+    """Return name, number, and whether it holds a graph or a tensor."""
+    name, integer, nested = "", 0, False
+    for number, _, at, stop in _fields(data, start, end, _ATTRIBUTE, seen):
+        if number == 1:
+            name = _text(data, at, stop)
+        elif number == 3:
+            integer = at
+        nested |= number in (5, 6, 10, 11)
+    return name, integer, nested
 
 
-def _tensor(data: bytes, start: int, end: int) -> Tensor:
+def _tensor(data: bytes, start: int, end: int, seen: Iterator[int]) -> Tensor:
     dims: list[int] = []
     integers: list[int] = []
     name, data_type, n_bytes, external = "", 0, 0, False
-    for number, wire, at, stop in _fields(data, start, end, _TENSOR):
+    for number, wire, at, stop in _fields(data, start, end, _TENSOR, seen):
         if number == 1:
             dims += _packed(data, at, stop) if wire == _BYTES else [at]
+            if len(dims) > MAX_RANK:
+                raise ValueError(f"a tensor of more than {MAX_RANK} dimensions")
         elif number == 2:
             data_type = at
         elif number == 8:
@@ -157,15 +196,20 @@ def _text(data: bytes, start: int, end: int) -> str:
 
 
 def _packed(data: bytes, start: int, end: int) -> list[int]:
-    numbers = []
-    while start < end:
+    numbers: list[int] = []
+    while start < end and len(numbers) <= MAX_RANK:
         value, start = _varint(data, start, end)
         numbers.append(value)
     return numbers
 
 
-def _fields(data: bytes, pos: int, end: int, known: Mapping[int, int | None]) -> Iterator[_Field]:
-    """Yield the fields of one message; of a varint the value stands in place of the start."""
+def _fields(
+    data: bytes, pos: int, end: int, known: Mapping[int, int | None], seen: Iterator[int]
+) -> Iterator[_Field]:
+    """Yield the fields of one message; of a varint the value stands in place of the start.
+
+    `seen` counts the fields of all messages: millions of empty ones would take much memory.
+    """
     runs = known is _ATTRIBUTE
     while pos < end:
         if runs and data[pos] in (0x3D, 0x40):
@@ -174,6 +218,8 @@ def _fields(data: bytes, pos: int, end: int, known: Mapping[int, int | None]) ->
                 yield 7, _FIXED32, pos, run.end()
                 pos = run.end()
                 continue
+        if next(seen) >= _MAX_FIELDS:
+            raise ValueError(f"more than {_MAX_FIELDS} fields")
         key, pos = _varint(data, pos, end)
         number, wire = key >> 3, key & 7
         if number not in known or known[number] not in (None, wire):

@@ -13,7 +13,7 @@ from tierwise.eval import gate as gate_stage
 
 COMMANDS = [
     *("init", "ingest", "audit", "route", "table", "verify", "export", "gate", "scoreboard"),
-    "version",
+    *("serve", "promote", "rollback", "sign", "version"),
 ]
 
 
@@ -128,7 +128,7 @@ def test_init_writes_what_is_missing_and_keeps_what_is_there(
     assert call("init", str(tmp_path), "--json") == 0
     assert json.loads(capsys.readouterr().out) == {
         "kept": ["roles.yaml"],
-        "written": ["tiers.yaml", "params.yaml"],
+        "written": ["tiers.yaml", "rules.yaml", "params.yaml"],
     }
     assert (tmp_path / "roles.yaml").read_text() == "mine"
 

@@ -23,7 +23,8 @@ FOLDERS = [*MAY_IMPORT, "serve"]
 SERVE_MAY_IMPORT = {
     *("router_model.rule", "router_model.bundle", "router_model.runtime", "router_model.protobuf"),
     *("router_model.spec", "router_model.manifest", "router_model.layout"),
-    *("data.tiers", "data.messages", "data.errors", "data.files"),
+    *("router_model.rules", "router_model.rules_read"),
+    *("data.tiers", "data.messages", "data.errors", "data.files", "router_model.swap"),
     *("data.aligned", "features.words"),
 }
 # numpy everywhere, onnxruntime where graphs run; the rest of a gateway is the standard library

@@ -1,4 +1,4 @@
-"""Random input against everything that reads what others wrote: `fuzz.py --seconds 60`.
+"""Random input against everything that reads what others wrote: `make fuzz SECONDS=60`.
 
 Each target may refuse its input in the way it says it does; any other exception is a crash, is
 shown with the smallest input that makes it, and ends the run with exit code 1.
@@ -9,58 +9,32 @@ from __future__ import annotations
 import argparse
 import contextlib
 import csv
-import hashlib
 import io
 import json
-import shutil
 import sys
 import tempfile
 import time
 import traceback
 import warnings
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 import yaml
 from hypothesis import HealthCheck, Phase, Verbosity, given, seed, settings
 from hypothesis import strategies as st
 
+from tests.faults.fuzz_serving import serving_targets
+from tests.faults.strategies import Target, edited, edits, messages, scalars, values, words
 from tierwise.data.errors import BadInput
 from tierwise.data.ingest import IngestParams, ingest
 from tierwise.data.params import section
 from tierwise.data.schema import COLUMNS
 from tierwise.data.starter import write_starter
 from tierwise.data.tiers import read_catalogue
-from tierwise.router_model import role_bundle
-from tierwise.router_model.bundle import verify_bundle
-from tierwise.router_model.graph_check import check_graph
-from tierwise.router_model.manifest import BundleError
-from tierwise.serve import Router
 
 EXAMPLES = 25  # of a target before the next one has its turn
 LENIENT = IngestParams(max_reject_share=1.0, min_steps=1)
 
-words = st.sampled_from(
-    ["a", "small", "big", "", "0.5", "1e999", "nan", "-1", "true", "[", "\ud800"]
-)
-scalars = st.one_of(
-    st.none(), st.booleans(), st.integers(), st.floats(), words, st.text(max_size=20)
-)
-values = st.recursive(
-    scalars,
-    lambda inner: st.one_of(
-        st.lists(inner, max_size=3), st.dictionaries(st.text(max_size=6), inner, max_size=3)
-    ),
-    max_leaves=6,
-)
-messages = st.lists(
-    st.dictionaries(
-        st.sampled_from(["role", "content", "tool_calls", "type", "text"]), values, max_size=4
-    ),
-    max_size=4,
-)
 rows = st.lists(
     st.fixed_dictionaries(
         {"trace_id": scalars, "text": st.one_of(values, messages), "tier": words},
@@ -69,65 +43,6 @@ rows = st.lists(
     min_size=1,
     max_size=8,
 )
-edits = st.lists(st.tuples(st.integers(0, 1 << 20), st.integers(0, 255)), min_size=1, max_size=6)
-Target = Callable[[], None]
-
-
-def edited(content: bytes, changes: list[tuple[int, int]]) -> bytes:
-    """Overwrite single bytes; a change at the end cuts the content there."""
-    changed = bytearray(content)
-    for place, byte in changes:
-        if byte == 0:
-            del changed[place % (len(changed) + 1) :]
-        elif changed:
-            changed[place % len(changed)] = byte
-    return bytes(changed)
-
-
-def seal(bundle: Path) -> None:
-    """Make the digests fit the files again, so that a change reaches what is behind them."""
-    try:
-        manifest = json.loads((bundle / "manifest.json").read_bytes())
-        for one in manifest["files"]:
-            content = (bundle / one["name"]).read_bytes()
-            one |= {"size": len(content), "sha256": hashlib.sha256(content).hexdigest()}
-        (bundle / "manifest.json").write_text(json.dumps(manifest))
-    except (ValueError, KeyError, TypeError, OSError, RecursionError):
-        pass  # no manifest any more: its bytes are sealed as they are
-    digest = hashlib.sha256((bundle / "manifest.json").read_bytes()).hexdigest()
-    (bundle / "manifest.sha256").write_text(f"{digest}\n")
-
-
-def bundle_targets(folder: Path) -> dict[str, Target]:
-    """Return what reads bundles and what decides with one."""
-    good, damaged = folder / "policy", folder / "damaged"
-    role_bundle.write(folder / "roles.yaml", folder / "tiers.yaml", good)
-    router = Router.load(good)
-    graph = (good / "policy.onnx").read_bytes()
-    names = st.sampled_from(["policy.onnx", "manifest.json", "golden.jsonl"])
-
-    @given(st.one_of(st.binary(max_size=200), edits.map(lambda changes: edited(graph, changes))))
-    def graphs(model: bytes) -> None:
-        with contextlib.suppress(BundleError):
-            check_graph(model)
-
-    @given(names, edits, st.booleans())
-    def bundles(name: str, changes: list[tuple[int, int]], sealed: bool) -> None:
-        shutil.rmtree(damaged, ignore_errors=True)
-        shutil.copytree(good, damaged)
-        (damaged / name).write_bytes(edited((good / name).read_bytes(), changes))
-        if sealed:
-            seal(damaged)
-        with contextlib.suppress(BundleError):
-            verify_bundle(damaged)
-
-    context = st.dictionaries(st.sampled_from(["role", "task_type", "context_tokens", "x"]), values)
-
-    @given(st.one_of(values, messages), context)
-    def decisions(text: Any, columns: dict[str, Any]) -> None:
-        assert router.decide(text, **columns).tier in ("small", "mid", "frontier")
-
-    return {"policy graphs": graphs, "bundles": bundles, "decisions": decisions}
 
 
 def targets(folder: Path) -> dict[str, Target]:
@@ -200,7 +115,7 @@ def targets(folder: Path) -> dict[str, Target]:
         "damaged Parquet": damaged_parquet,
         "tier catalogue": catalogue,
         "parameters": parameters,
-        **bundle_targets(folder),
+        **serving_targets(folder),
     }
 
 

@@ -196,7 +196,7 @@ def test_a_forged_graph_still_has_to_pass_the_examples(
 def test_a_graph_that_cannot_be_opened_is_refused(bundle: Path, model: onnx.ModelProto) -> None:
     other = onnx.ModelProto()
     other.CopyFrom(model)
-    other.graph.node[0].input[0] = "nowhere"
+    other.graph.output[0].name = "nowhere"
     forge(bundle, "policy.onnx", other.SerializeToString())
     assert "does not open" in refused(bundle)
 
