@@ -24,6 +24,7 @@ from tierwise.eval import judge, plots, report
 from tierwise.eval.audit import spend
 from tierwise.eval.graduation import climb
 from tierwise.eval.levels import served_at
+from tierwise.eval.newcomers import newcomers
 from tierwise.eval.off_policy import OWN, constant_and_role
 from tierwise.eval.off_policy import judge as judge_off_policy
 from tierwise.eval.page_data import PageData, bins_with_ends, gather
@@ -262,11 +263,14 @@ def main() -> None:
     certificate = read_json(args.run / "certificate.json")
     tenant = tenants(args.run / "traces.parquet", table.of_part(TEST).step)
     metrics, shown, page = _judge(args.run, table, spec, certificate, params, tenant)
-    about = {
+    about: dict[str, Any] = {
         "feedback": table.feedback,
         "reference": spec.tiers[spec.reference],
         "tiers": table.tiers,  # a list: JSON with sorted keys forgets the order of the others
     }
+    notes = read_json(args.run / "model.json")["notes"]
+    if new := newcomers(notes, args.run / "traces.parquet", table):
+        about["newcomers"] = new
     metrics = rounded({**metrics, **about})
     write_json(args.run / "metrics.json", metrics)
     (args.run / "plots").mkdir(parents=True, exist_ok=True)

@@ -10,7 +10,7 @@ from tierwise.eval.page import page
 from tierwise.eval.page_data import PageData
 from tierwise.eval.page_states import goal_name, make_states
 from tierwise.eval.report_floor import curve, every_floor, first_screen, script_data
-from tierwise.eval.report_logs import climbed, estimated
+from tierwise.eval.report_logs import arrived, climbed, estimated
 from tierwise.eval.report_mix import mix, reasons
 from tierwise.eval.report_tables import audit, calibration, controls, ordered, origin, worst
 from tierwise.eval.words import interval, percent, table, thousand, tight
@@ -101,6 +101,7 @@ def _judged(
         reasons(metrics),
         _promise(metrics, certificate),
         climbed(metrics),
+        arrived(metrics),
         _limits(),
         worst(data.slices, slices, level),
         calibration(metrics, data),
@@ -121,6 +122,7 @@ def _described(metrics: Mapping[str, Any], certificate: Mapping[str, Any]) -> li
         f'<p class="lead">{escape(said)}</p>',
         value,
         climbed(metrics),
+        arrived(metrics),
         audit(metrics),
         f"<h2>What this page cannot say</h2><ul>{items}</ul>",
         _promise(metrics, certificate),

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from html import escape
 from typing import Any
 
+from tierwise.eval.newcomers import lines
 from tierwise.eval.off_policy import LOGGING, OWN
 from tierwise.eval.words import table, thousand
 
@@ -42,6 +43,12 @@ def estimated(metrics: Mapping[str, Any]) -> str:
         + f'<p class="soft">{escape(said)}</p>'
         + notes
     )
+
+
+def arrived(metrics: Mapping[str, Any]) -> str:
+    """Return how far new tiers are known; empty without any."""
+    items = "".join(f"<li>{escape(words)}</li>" for words in lines(metrics.get("newcomers", {})))
+    return f"<h2>New tiers</h2><ul>{items}</ul>" if items else ""
 
 
 def climbed(metrics: Mapping[str, Any]) -> str:

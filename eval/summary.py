@@ -13,6 +13,7 @@ from typing import Any
 
 from tierwise.data.errors import run_stage
 from tierwise.data.files import read_json
+from tierwise.eval.newcomers import lines
 from tierwise.eval.report import interval, percent, thousand
 
 Row = tuple[str, str]
@@ -34,6 +35,7 @@ def rows(
     if "note" in metrics:
         found.append(("note", metrics["note"]))
     found += _estimated(metrics)
+    found += [("new tier", words) for words in lines(metrics.get("newcomers", {}))]
     if metrics.get("feedback") != "none":
         found.append(("promise", str(certificate.get("promise", "none"))))
     if "mix" in metrics:

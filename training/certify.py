@@ -7,14 +7,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
-import pyarrow.parquet as pq
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
 from tierwise.data.errors import BadInput, run_stage
 from tierwise.data.files import read_json, write_json
 from tierwise.data.params import section
+from tierwise.data.times import days
 from tierwise.features.steps import CERTIFY, StepTable, load_steps
 from tierwise.router_model.encoder import open_policy
 from tierwise.router_model.rule import choose, unlike
@@ -24,7 +23,6 @@ from tierwise.training.certificate import Certificate, Floor, certify
 from tierwise.training.explored import certify_explored, explored_slice
 from tierwise.training.promise import KINDS
 
-DAY_S = 86_400.0
 NEEDS_PAIRS = (
     "Logs of one tier a step cannot show it: what the reference would have done on the same step "
     "is unknown. Ask for an absolute floor (certify.floor), or have steps answered by several "
@@ -154,20 +152,6 @@ def _certify_logged(
     return replace(certificate, guarded=int(held_back.sum()))
 
 
-def days(traces: Path, steps: StepTable) -> float | None:
-    """Return the days between the first and the last of the steps; None where no time is known."""
-    columns = ["trace_id", "step_id", "ts"]
-    if not {*columns} <= set(pq.read_schema(traces).names):
-        return None
-    frame = pd.read_parquet(traces, columns=columns)
-    key = frame["trace_id"].astype(str) + "/" + frame["step_id"].astype(str)
-    times = frame.loc[key.isin(set(steps.step.tolist())), "ts"].dropna()
-    if times.empty:
-        return None
-    span = (times.max() - times.min()).total_seconds() / DAY_S
-    return span if span > 0 else None
-
-
 def main() -> None:
     """Read the run's graph and steps, write certificate.json."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -183,7 +167,7 @@ def main() -> None:
         graph = open_policy((args.run / "graph.onnx").read_bytes(), args.run / "encoder")
         said = graph.estimates(steps.text, steps.context)
         certificate = certify_steps(steps, said, spec, params)
-        span = days(args.run / "traces.parquet", steps) if certificate.explored else None
+        span = days(args.run / "traces.parquet", steps.step) if certificate.explored else None
         if certificate.explored and span:
             per_day = certificate.explored.steps / span
             explored = replace(certificate.explored, per_day=per_day)

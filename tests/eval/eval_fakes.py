@@ -142,6 +142,7 @@ def write_run(run: Path, table: StepTable, point: int = 8) -> None:
     run.mkdir(parents=True)
     save_steps(run / "steps.npz", table)
     (run / "graph.onnx").write_bytes(b"graph")
+    (run / "model.json").write_text(json.dumps({"notes": {}}))
     (run / "spec.json").write_text(json.dumps(make_spec(table).as_dict()))
     (run / "certificate.json").write_text(json.dumps(make_certificate(point)))
     (run / "params.yaml").write_text("evaluate: {draws: 200}\n")
