@@ -27,7 +27,7 @@ export MLFLOW_DISABLE_TELEMETRY := true
 
 .PHONY: help install repro test lint guarantees scoreboard bench fuzz ui clean peers
 .PHONY: litellm test-litellm test-examples
-.PHONY: sidecar-bench
+.PHONY: sidecar-bench from-logs
 .PHONY: swaps gadgets
 .DEFAULT_GOAL := help
 
@@ -39,6 +39,7 @@ help:
 	@echo 'make lint                                 ruff and mypy'
 	@echo 'make guarantees [SHARE=0.1]               how often the promises hold, on worlds of known truth'
 	@echo 'make scoreboard [SEEDS=5]                 the router beside every control, on real tables'
+	@echo 'make from-logs                            learning from logs of one tier a step, on real tables'
 	@echo 'make bench [POLICY=folder]                what a decision costs, against an empty call'
 	@echo 'make sidecar-bench [POLICY=folder]        what tierwise serve bears for a minute, on one core'
 	@echo 'make fuzz [SECONDS=60]                    random input against readers and loaders'
@@ -115,7 +116,11 @@ guarantees: $(STAMP)
 scoreboard: $(STAMP)
 	tierwise scoreboard $(TIERWISE_TABLES) --tables $(TABLES) --seeds $(SEEDS) --peers
 
+from-logs: $(STAMP)
+	python -m tierwise.eval.from_logs $(TIERWISE_TABLES)
+
 bench: $(STAMP)
+	tierwise bench $(POLICY)
 	python tests/bench/decide.py $(POLICY)
 
 sidecar-bench: $(STAMP)

@@ -20,6 +20,7 @@ from tierwise.serve.budget import BudgetStore
 from tierwise.serve.choose import NONE_ALLOWED, Asked, Choice, Chooser
 from tierwise.serve.context import ContextRow
 from tierwise.serve.decision import Decision
+from tierwise.serve.escalate import run
 from tierwise.serve.explain import Question, explain
 from tierwise.serve.explanation import Explanation
 from tierwise.serve.explore import Explorer
@@ -131,6 +132,8 @@ class Router:
         """
         bundle = verify_bundle(Path(folder), digest, public_key=public_key)
         return cls(bundle, explore=explore, log=log, budget_store=budget_store, rng=rng)
+
+    run = run  # call, check, escalate
 
     def decide(
         self,

@@ -325,3 +325,9 @@ def test_rows_of_escalated_steps_are_read_as_first_attempts_and_retries(
         [20, 0],
         [20, 20],
     ]
+
+
+def test_a_router_runs_a_step_itself(decides: Router) -> None:
+    calls = Calls(small="no")
+    found = decides.run(STEP, calls, [YES], **SMALL)
+    assert (found.status, calls.tiers) == ("passed", ["small", "medium"])
