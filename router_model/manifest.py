@@ -26,6 +26,7 @@ MAX_SEQUENCE = 1 << 53  # what every reader of JSON keeps exactly
 FILE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 _KINDS = ("number", "category", "flag")
+_LARGEST = 1e300
 
 
 class BundleError(BadInput):
@@ -215,8 +216,25 @@ def _check(manifest: Manifest) -> None:
         raise _wrong("other output columns", f"{expected}")
     if manifest.reasons[: len(REASONS)] != REASONS:
         raise _wrong("other reasons", ", ".join(REASONS))
+    _check_tiers(manifest.tiers)
     _check_context(manifest.context)
     _check_files(manifest.files)
+
+
+def _check_tiers(tiers: tuple[Tier, ...]) -> None:
+    for tier in tiers:
+        values = asdict(tier)
+        words = (*values.pop("models"), values.pop("name"), values.pop("procurement"))
+        maybe = [values.pop(name) for name in ("effort", "vendor", "like")]
+        words += tuple(word for word in maybe if word is not None)
+        numbers = [number for number in values.values() if number is not None]
+        if not all(isinstance(word, str) for word in words) or not all(map(_is_number, numbers)):
+            raise _wrong(f"tier {tier.name!r} of the wrong form"[:99], "words and numbers")
+
+
+def _is_number(value: Any) -> bool:
+    plain = isinstance(value, int | float) and not isinstance(value, bool)
+    return plain and -_LARGEST < value < _LARGEST
 
 
 def _check_context(context: tuple[ContextColumn, ...]) -> None:

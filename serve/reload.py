@@ -74,11 +74,7 @@ class ReloadingRouter:
         self._changing = Lock()  # held for a few steps in memory, and by no decision
         self._retired = (Counter[str](), Counter[str](), Counter[str]())
         self.reloads: Counter[str] = Counter()
-        if download is not None and not self._folder.exists():
-            with downloaded(download, self._folder, "") as found:
-                self._router = self._first(found)
-        else:
-            self._router = self._first(self._folder)
+        self._router = self._open()
 
     def decide(
         self, step: str | Sequence[Mapping[str, Any]], *, role: str | None = None, **given: Any
@@ -203,6 +199,16 @@ class ReloadingRouter:
         if folder != self._folder:
             write_folder(self._folder, {one.name: one.read_bytes() for one in folder.iterdir()})
         self._accepted.record(fresh.manifest.sequence, fresh.digest)
+
+    def _open(self) -> Router:
+        """Open the first policy: the folder's, or where that is not sound, a downloaded one."""
+        try:
+            return self._first(self._folder)
+        except BundleError:
+            if self._download is None:
+                raise
+        with downloaded(self._download, self._folder, "") as found:
+            return self._first(found)
 
     def _first(self, folder: Path | None) -> Router:
         if folder is None:

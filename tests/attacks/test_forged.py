@@ -167,14 +167,22 @@ def a_wide_context(line: dict[str, object]) -> list[dict[str, object]]:
     return [line | {"context": [0.0] * 100_000}]
 
 
-@pytest.mark.parametrize("examples", [a_long_text, too_many, none_at_all, a_wide_context])
+@pytest.mark.parametrize(
+    ("examples", "why"),
+    [
+        (a_long_text, "a long text in line 1"),
+        (too_many, "257 examples"),
+        (none_at_all, "no examples"),
+        (a_wide_context, "context of example 1"),
+    ],
+)
 def test_examples_that_would_take_long_are_refused(
-    bundle: Path, examples: Callable[[dict[str, object]], list[dict[str, object]]]
+    bundle: Path, examples: Callable[[dict[str, object]], list[dict[str, object]]], why: str
 ) -> None:
     line = json.loads((bundle / "golden.jsonl").read_bytes().splitlines()[0])
     content = "".join(json.dumps(one) + "\n" for one in examples(line)).encode()
     rehash(bundle, "golden.jsonl", content)
-    assert "golden.jsonl" in refused(bundle)
+    assert f"golden.jsonl: {why}" in refused(bundle)
 
 
 LARGEST = """

@@ -75,10 +75,12 @@ def bundle_targets(folder: Path, good: Path) -> dict[str, Target]:
 
 def part_targets(good: Path) -> dict[str, Target]:
     """Return what reads the parts of a bundle: manifest, rules, examples, signature."""
+    bundle = verify_bundle(good)
     manifest = json.loads((good / "manifest.json").read_bytes())
     example = json.loads((good / "golden.jsonl").read_bytes().splitlines()[0])
-    known = Known.of(verify_bundle(good).manifest)
-    fields = st.dictionaries(st.sampled_from(sorted(manifest)), values, min_size=1, max_size=3)
+    known = Known.of(bundle.manifest)
+    fields = st.dictionaries(st.sampled_from(sorted(manifest)), values, max_size=2)
+    of_a_tier = st.dictionaries(st.sampled_from(sorted(manifest["tiers"][0])), values, max_size=2)
     pins = st.lists(
         st.dictionaries(
             st.sampled_from(
@@ -92,11 +94,13 @@ def part_targets(good: Path) -> dict[str, Target]:
         st.sampled_from(sorted(Rules().to_json())), st.one_of(values, pins), max_size=4
     )
 
-    @given(fields)
-    def manifests(changes: dict[str, Any]) -> None:
-        text = json.dumps(manifest | changes).encode()
+    @given(fields, of_a_tier)
+    def manifests(changes: dict[str, Any], odd: dict[str, Any]) -> None:
+        tiers = [manifest["tiers"][0] | odd, *manifest["tiers"][1:]]
+        text = json.dumps({**manifest, "tiers": tiers, **changes}).encode()
         with contextlib.suppress(BundleError):
-            Manifest.from_bytes(text)
+            router = Router(replace(bundle, manifest=Manifest.from_bytes(text)))
+            assert router.decide("step", role="worker").tier in router.manifest.tier_names
 
     @given(st.one_of(values, rules))
     def compiled_rules(content: Any) -> None:

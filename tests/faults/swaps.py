@@ -106,6 +106,7 @@ def run(n_swaps: int, n_threads: int, policy: Path | None = None) -> dict[str, o
     Parameters
     ----------
     n_swaps, n_threads : int
+        Swaps are rounded up, so that each policy has as many turns.
     policy : Path, optional
         A bundle that takes turns with the small ones.
     """
@@ -113,6 +114,7 @@ def run(n_swaps: int, n_threads: int, policy: Path | None = None) -> dict[str, o
         folder = Path(scratch) / "policy"
         every = variants(folder, policy)
         names = list(every)
+        n_swaps += -n_swaps % len(names)  # memory is compared under the same policy
         every[names[-1]].write(folder, 0)
         router = ReloadingRouter(folder)
         published, stop = [0], Event()

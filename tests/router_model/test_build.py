@@ -29,7 +29,7 @@ CERTIFICATE = {
 MEASURED = {"policy": {"quality": 0.8}, "reference": {"quality": 0.82}, "curve": [1, 2, 3]}
 
 
-def write_run(run: Path, params: str = "bundle: {fallback: ''}\n") -> list[str]:
+def write_run(run: Path, params: str = "bundle: {fallback: '', sequence: 7}\n") -> list[str]:
     run.mkdir()
     small = small_fit()
     (run / "graph.onnx").write_bytes(small.graph)
@@ -94,6 +94,7 @@ def test_the_manifest_says_what_is_promised_and_measured(bundle: VerifiedBundle,
     assert manifest.floors == CERTIFICATE
     assert manifest.promise == "In words."
     assert manifest.measured == {n: MEASURED[n] for n in ("policy", "reference")}
+    assert manifest.sequence == 7
     assert manifest.role_table == {}
     assert manifest.fallback == "tier2"
     assert manifest.tier_names == small_fit().fitted.spec.tiers

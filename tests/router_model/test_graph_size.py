@@ -128,8 +128,8 @@ def index_of_indices(b: Bomb) -> None:
 def no_index_at_all(b: Bomb) -> None:
     """Indices that are empty in their last dimension give all of the data for each of them."""
     places = b.add("Reshape", b.add("Cast", b.text, to=7), b.const([-1, 1], I64))
-    places = b.add("Pad", places, b.const([0, 0, 0, -1], I64))
-    b.add("GatherND", b.const(np.zeros((256, 512))), places)
+    b.add("Split", places, b.const([1, 0], I64), outputs=2, axis=1)
+    b.add("GatherND", b.const(np.zeros((256, 8))), b.nodes[-1].output[1])
 
 
 def many_targets(b: Bomb) -> None:
@@ -206,6 +206,12 @@ def test_a_bomb_of_listed_operators_is_refused(make: Callable[[Bomb], None]) -> 
         check_graph(bomb.content())
     assert "\n" not in str(caught.value)
     assert len(str(caught.value)) < 300
+
+
+def test_a_pad_adds_one_at_each_end() -> None:
+    bomb = Bomb()
+    padded = bomb.add("Pad", bomb.text, bomb.const([1, 1], I64))
+    assert check_size(read_outline(bomb.content()))[padded] == (LONGEST + 2,)
 
 
 def test_every_listed_operator_has_a_rule() -> None:

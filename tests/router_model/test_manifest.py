@@ -46,6 +46,19 @@ def test_more_columns_and_reasons_at_the_end_are_accepted(manifest: Manifest) ->
     assert Manifest.from_bytes(content).reasons[-1] == "later"
 
 
+def test_a_manifest_from_before_releases_were_numbered_is_the_oldest(manifest: Manifest) -> None:
+    assert Manifest.from_bytes(changed(manifest, sequence=...)).sequence == 0
+
+
+@pytest.mark.parametrize(
+    "odd", [{"vendor": {}}, {"effort": 1}, {"price_in": "1"}, {"latency_s": True}, {"models": [1]}]
+)
+def test_a_tier_of_strange_values_is_refused(manifest: Manifest, odd: dict[str, Any]) -> None:
+    tiers = [{"name": "small", **odd}, {"name": "medium"}, {"name": "large"}]
+    with pytest.raises(BundleError, match="tier 'small' of the wrong form"):
+        Manifest.from_bytes(changed(manifest, tiers=tiers))
+
+
 def test_an_optional_file_of_a_later_role_is_accepted(manifest: Manifest) -> None:
     extra = {"name": "c.onnx", "role": "check", "size": 1, "sha256": DIGEST, "required": False}
     assert Manifest.from_bytes(changed(manifest, files=[extra])).files == (
@@ -71,6 +84,9 @@ def test_an_optional_file_of_a_later_role_is_accepted(manifest: Manifest) -> Non
         ({"tiers": [{"name": 1}, {"name": 2}]}, "text"),
         ({"fallback": "none of them"}, "fallback"),
         ({"bits": 99}, "bits 99"),
+        ({"sequence": -1}, "sequence -1"),
+        ({"sequence": True}, "sequence True"),
+        ({"sequence": 1 << 53}, "sequence 9007199254740992"),
         ({"outputs": {"tier": 3}}, "output columns"),
         ({"outputs": []}, "an object"),
         ({"reasons": ["pinned", "floor"]}, "reasons"),

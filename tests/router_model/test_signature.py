@@ -22,7 +22,7 @@ from cryptography.hazmat.primitives.serialization import (
 )
 
 from tierwise.data.errors import BadInput
-from tierwise.router_model.bundle import BundleError, verify_bundle
+from tierwise.router_model.bundle import BundleError, VerifiedBundle, verify_bundle
 from tierwise.router_model.sign import sign_bundle
 
 
@@ -126,6 +126,19 @@ def test_what_is_not_sound_is_not_signed(bundle: Path) -> None:
     with pytest.raises(BundleError):
         sign_bundle(bundle, PRIVATE)
     assert not (bundle / "manifest.sig").exists()
+
+
+def test_what_changes_after_it_was_checked_is_not_signed(
+    bundle: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def checked_then_changed(folder: Path) -> VerifiedBundle:
+        verified = verify_bundle(folder)
+        (folder / "manifest.json").write_bytes(b"{}")
+        return verified
+
+    monkeypatch.setattr("tierwise.router_model.sign.verify_bundle", checked_then_changed)
+    with pytest.raises(BundleError, match="changed meanwhile"):
+        sign_bundle(bundle, PRIVATE)
 
 
 def test_a_signature_is_replaced(bundle: Path) -> None:

@@ -109,6 +109,13 @@ def test_a_full_disk_keeps_the_copy_and_the_policy(
     assert verify_bundle(local).digest == router.digest
 
 
+def test_a_damaged_copy_is_downloaded_again(registry: Registry, local: Path) -> None:
+    ReloadingRouter(local, download=registry)
+    (local / "policy.onnx").write_bytes(b"half")
+    assert ReloadingRouter(local, download=registry).decide("s").tier == "small"
+    verify_bundle(local)
+
+
 def test_without_copy_and_registry_there_is_nothing_to_serve(
     registry: Registry, local: Path
 ) -> None:
