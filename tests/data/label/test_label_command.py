@@ -162,7 +162,9 @@ def test_tiers_get_the_names_that_the_endpoint_has_for_them(place: Path, api: An
 
 def start(place: Path, slow: float) -> subprocess.Popen[bytes]:
     """Start a slow run of one call at a time; return when its third call is made."""
-    main = (sys.executable, "-c", "from tierwise.cli import main; main()")
+    # A shell's background job ignores ctrl-C, and its children with it; a terminal's does not.
+    heed = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)"
+    main = (sys.executable, "-c", f"{heed}; from tierwise.cli import main; main()")
     process = subprocess.Popen(
         [*main, *BY_FUNCTION, "--concurrency", "1"],
         cwd=place, env=os.environ | {"SLOW": str(slow)},
