@@ -213,13 +213,13 @@ def lines(found: Bench) -> list[str]:
         f"empty ONNX Runtime call {found.empty_us:.2f} us, load average {found.machine['load']:.1f}"
         + (f"; UNSTEADY in {found.unsteady:.0%} of measurements" if found.unsteady > 0.2 else "")
     ]
-    said.append(f"{'x empty, median (quartiles)':<28}" + "".join(f"{n:>24}" for n in lengths))
+    said.append(f"{'x empty, median (quartiles)':<28}" + "".join(f"{n:>26}" for n in lengths))
     for what in dict.fromkeys(what for what, _ in found.timed):
         cells = [
             quartiles(found.timed[what, n].ratios) if (what, n) in found.timed else ""
             for n in lengths
         ]
-        said.append(f"{what:<28}" + "".join(f"{cell:>24}" for cell in cells))
+        said.append(f"{what:<28}" + "".join(f"{cell:>26}" for cell in cells))
     mine = {n: found.timed[DECIDE, n] for n in lengths}
     said.append(_row("encoder / decide", lengths, {n: _faster(found, n) for n in lengths}, "x"))
     if found.peer_us:
@@ -241,4 +241,4 @@ def _faster(found: Bench, length: str) -> float:
 
 
 def _row(name: str, lengths: list[str], values: Mapping[str, float], unit: str = "") -> str:
-    return f"{name:<28}" + "".join(f"{values[n]:>23,.1f}{unit or ' '}" for n in lengths)
+    return f"{name:<28}" + "".join(f"{values[n]:>25,.1f}{unit or ' '}" for n in lengths)

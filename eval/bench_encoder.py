@@ -18,10 +18,13 @@ from numpy.typing import NDArray
 
 LONGEST = 512  # tokens; longer texts are cut, as that model's users do
 WORDS = 30_522
+LAYERS = 6
 SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]")
 
 
-def encoder_call(words: list[str], longest: int = LONGEST) -> Callable[[str], NDArray[np.float32]]:
+def encoder_call(
+    words: list[str], longest: int = LONGEST, layers: int = LAYERS
+) -> Callable[[str], NDArray[np.float32]]:
     """Return text -> embedding: tokenizer and int8 encoder in ONNX Runtime, one thread.
 
     Parameters
@@ -30,6 +33,8 @@ def encoder_call(words: list[str], longest: int = LONGEST) -> Callable[[str], ND
         Known whole, one token each: that favors the encoder, whose own vocabulary splits words.
     longest : int
         Tokens at which texts are cut.
+    layers : int
+        Six is MiniLM-L6's.
     """
     import onnxruntime
     from onnxruntime.quantization import quantize_dynamic
@@ -45,7 +50,7 @@ def encoder_call(words: list[str], longest: int = LONGEST) -> Callable[[str], ND
     tokenizer.enable_truncation(longest)
     with tempfile.TemporaryDirectory() as folder:
         plain, small = Path(folder) / "plain.onnx", Path(folder) / "int8.onnx"
-        _write(plain)
+        _write(plain, layers)
         logging.disable(logging.WARNING)  # the quantizer asks for a step that changes no time
         try:
             quantize_dynamic(plain, small)
@@ -63,7 +68,7 @@ def encoder_call(words: list[str], longest: int = LONGEST) -> Callable[[str], ND
     return call
 
 
-def _write(path: Path) -> None:
+def _write(path: Path, layers: int) -> None:
     """Export a BERT of random weights with mean pooling."""
     import torch
     import transformers
@@ -74,7 +79,7 @@ def _write(path: Path) -> None:
             config = transformers.BertConfig(
                 vocab_size=WORDS,
                 hidden_size=384,
-                num_hidden_layers=6,
+                num_hidden_layers=layers,
                 num_attention_heads=12,
                 intermediate_size=1536,
             )

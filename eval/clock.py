@@ -98,13 +98,22 @@ def clock(
     return {case: _timed(found[case], np.concatenate(taken[case])) for case in cases}, bases
 
 
-def _timed(ratios: list[float], taken: np.ndarray[Any, Any]) -> Timed:
+def ratios(
+    calls: Mapping[Case, Call], rounds: int, rng: np.random.Generator
+) -> tuple[dict[Case, tuple[float, ...]], float]:
+    """Return the ratios alone, and the empty call's median in microseconds."""
+    timed, bases = clock(calls, rounds, rng)
+    return {case: one.ratios for case, one in timed.items()}, float(np.median(bases))
+
+
+def _timed(found: list[float], taken: np.ndarray[Any, Any]) -> Timed:
     middle, high = np.percentile(taken, [50, 99], axis=0)
     wall, cpu = ((float(middle[i]), float(high[i])) for i in range(2))
-    return Timed(tuple(ratios), wall, cpu)
+    return Timed(tuple(found), wall, cpu)
 
 
 def quartiles(values: Sequence[float]) -> str:
     """Return the median and the quartiles as text."""
     low, middle, high = np.percentile(values, [25, 50, 75])
-    return f"{middle:.1f} ({low:.1f} to {high:.1f})"
+    digits = 1 if middle < 1_000 else 0
+    return f"{middle:,.{digits}f} ({low:,.{digits}f} to {high:,.{digits}f})"

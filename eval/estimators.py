@@ -34,9 +34,12 @@ __all__ = [
     "doubly_robust",
     "effective_size",
     "ips",
+    "kish",
     "paired_difference",
     "plain_mean",
+    "scores",
     "snips",
+    "weights",
 ]
 
 LEAST_EFFECTIVE = 200.0  # below it nominal 95 % intervals were measured to cover .61 to .93
@@ -83,7 +86,7 @@ def effective_size(target: Floats, logged: Logged) -> float:
     BadInput
         As `check_logged`, or where the policy may serve a tier that the logs could not.
     """
-    return _kish(_weighed(target, logged)[1])
+    return kish(_weighed(target, logged)[1])
 
 
 def ips(target: Floats, logged: Logged, outcome: Floats, level: float = 0.95) -> Estimate:
@@ -148,8 +151,8 @@ def doubly_robust(
     """
     order, weight = _weighed(target, logged)
     effective = _enough(weight)
-    scores = _scores(target, logged, outcome, predicted)
-    return _mean(scores[order], logged.unit[order], effective, level)
+    found = scores(target, logged, _known(outcome, logged), predicted)
+    return _mean(found[order], logged.unit[order], effective, level)
 
 
 def direct(target: Floats, predicted: Floats, unit: NDArray[Any], level: float = 0.95) -> Estimate:
@@ -158,7 +161,7 @@ def direct(target: Floats, predicted: Floats, unit: NDArray[Any], level: float =
     Its interval knows nothing of the model's own error and covers the truth far less often than
     its level says. `effective` is the number of steps.
     """
-    return _mean((target * predicted).sum(axis=1), unit, float(len(unit)), level)
+    return _mean(_expected(target, predicted), unit, float(len(unit)), level)
 
 
 def paired_difference(
@@ -190,8 +193,8 @@ def paired_difference(
     """
     order, weight = _weighed(target_a, logged)
     effective = min(_enough(weight), _enough(_weighed(target_b, logged)[1]))
-    scores = [_scores(target, logged, outcome, predicted) for target in (target_a, target_b)]
-    return _mean((scores[0] - share * scores[1])[order], logged.unit[order], effective, level)
+    found = scores(target_a - share * target_b, logged, _known(outcome, logged), predicted)
+    return _mean(found[order], logged.unit[order], effective, level)
 
 
 def plain_mean(outcome: Floats, unit: NDArray[Any], level: float = 0.95) -> Estimate:
@@ -204,6 +207,38 @@ def plain_mean(outcome: Floats, unit: NDArray[Any], level: float = 0.95) -> Esti
     level : float
     """
     return _mean(outcome, unit, float(len(outcome)), level)
+
+
+def scores(target: Floats, logged: Logged, outcome: Floats, predicted: Floats) -> Floats:
+    """Return each step's doubly robust score, whose mean is the estimate; nothing is checked.
+
+    sum_k target_k predicted_k + w (outcome - predicted of the tier served). It is linear in
+    `target`: the difference of two policies gives the difference of their scores.
+
+    Parameters
+    ----------
+    target, logged, outcome, predicted
+        As in `doubly_robust`.
+
+    Returns
+    -------
+    ndarray of shape (n_steps,)
+        In the unit of the outcome.
+    """
+    weight = weights(target, logged)
+    missed = outcome - of_served(predicted, logged.served)
+    return _expected(target, predicted) + np.where(weight != 0, weight * missed, 0.0)
+
+
+def weights(target: Floats, logged: Logged) -> Floats:
+    """Return how much oftener the judged policy gives the served tier, shape (n_steps,)."""
+    return of_served(target, logged.served) / of_served(logged.propensities, logged.served)
+
+
+def kish(weight: Floats) -> float:
+    """Return (sum of weights)^2 / (sum of squared weights): the steps that count (Kish 1965)."""
+    squares = float(np.square(weight).sum())
+    return float(weight.sum()) ** 2 / squares if squares > 0 else 0.0
 
 
 def _weighed(target: Floats, logged: Logged) -> tuple[NDArray[np.int64], Floats]:
@@ -221,17 +256,13 @@ def _weighed(target: Floats, logged: Logged) -> tuple[NDArray[np.int64], Floats]
         "judge the policy on the other steps",
     )
     order = np.argsort(logged.step, kind="stable")
-    weight = of_served(target, logged.served) / of_served(logged.propensities, logged.served)
-    return order, weight[order]
+    return order, weights(target, logged)[order]
 
 
-def _scores(target: Floats, logged: Logged, outcome: Floats, predicted: Floats) -> Floats:
-    """Return each step's doubly robust score, shape (n_steps,)."""
-    weight = of_served(target, logged.served) / of_served(logged.propensities, logged.served)
-    missed = _known(outcome, logged) - of_served(predicted, logged.served)
-    # A tier that the policy never serves must not spoil the sum with an unknown prediction.
-    expected = np.where(target > 0, target * predicted, 0.0).sum(axis=1)
-    return np.asarray(expected + np.where(weight > 0, weight * missed, 0.0), np.float64)
+def _expected(target: Floats, predicted: Floats) -> Floats:
+    """Return what the model expects under `target`, shape (n_steps,)."""
+    # A tier that is never served must not spoil the sum with an unknown prediction.
+    return np.asarray(np.where(target != 0, target * predicted, 0.0).sum(axis=1), np.float64)
 
 
 def _mean(values: Floats, unit: NDArray[Any], effective: float, level: float) -> Estimate:
@@ -257,7 +288,7 @@ def _interval(
 
 def _enough(weight: Floats) -> float:
     """Return the effective sample size, refusing one that no interval can be trusted on."""
-    effective = _kish(weight)
+    effective = kish(weight)
     if effective < LEAST_EFFECTIVE:
         raise BadInput(
             f"an effective sample size of {effective:.0f} of {len(weight):,} steps",
@@ -265,11 +296,6 @@ def _enough(weight: Floats) -> float:
             "log more steps, or explore more where this policy differs from the one that logged",
         )
     return effective
-
-
-def _kish(weight: Floats) -> float:
-    squares = float(np.square(weight).sum())
-    return float(weight.sum()) ** 2 / squares if squares > 0 else 0.0
 
 
 def _known(outcome: Floats, logged: Logged) -> Floats:

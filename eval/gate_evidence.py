@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tierwise.data.errors import BadInput
-from tierwise.eval.estimators import effective_size
+from tierwise.eval.estimators import effective_size, scores, weights
 from tierwise.eval.logged import Floats, Logged, of_served
 from tierwise.training.promise import Floor
 
@@ -140,7 +140,7 @@ def logged_evidence(
         above -= floor.level
     dearer = scores(challenger - champion, logged, cost, expected_cost)
     worst = min(float(above.min()), _had_it_failed(choices, floor, logged, expected_quality))
-    weight = _weight(challenger, logged)
+    weight = weights(challenger, logged)
     return Evidence(above, dearer, worst, weight, logged.unit, role, effective)
 
 
@@ -153,26 +153,3 @@ def _had_it_failed(
     usual = expected_quality[:, choices.reference] if floor.kind == "retain" else 1.0
     # NaN where only the propensity of another tier is known.
     return float(np.nanmin(expected - expected / chance - floor.level * usual, initial=0.0))
-
-
-def scores(target: Floats, logged: Logged, outcome: Floats, expected: Floats) -> Floats:
-    """Return each step's doubly robust score, shape (n_steps,).
-
-    sum_k target_k expected_k + w (outcome - expected of the tier served). It is linear in
-    `target`: a difference of two policies gives the difference of their scores.
-    """
-    weight = _weight(target, logged)
-    # A tier that is not looked at must not spoil the sum with an unknown expectation.
-    model = np.where(target != 0, target * expected, 0.0).sum(axis=1)
-    missed = outcome - of_served(expected, logged.served)
-    return np.asarray(model + np.where(weight != 0, weight * missed, 0.0), np.float64)
-
-
-def kish(weight: Floats) -> float:
-    """Return (sum of weights)^2 / (sum of squared weights): the steps that count (Kish 1965)."""
-    squares = float(np.square(weight).sum())
-    return float(weight.sum()) ** 2 / squares if squares > 0 else 0.0
-
-
-def _weight(target: Floats, logged: Logged) -> Floats:
-    return of_served(target, logged.served) / of_served(logged.propensities, logged.served)

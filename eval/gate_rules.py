@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 
 from tierwise.data.errors import BadInput
 from tierwise.eval.champion_steps import ServedBy
-from tierwise.eval.gate_evidence import Evidence, kish
+from tierwise.eval.estimators import kish
+from tierwise.eval.gate_evidence import Evidence
 from tierwise.eval.one_sided import Bounds, bounds
 from tierwise.training.promise import Floor
 

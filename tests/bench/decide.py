@@ -22,24 +22,14 @@ import numpy as np
 import onnxruntime
 import pyarrow.parquet as pq
 from members import sized_graphs, smaller_graphs
-from timing import Call, Case, quartiles, ratios
 
-from tierwise.data.fleet import FleetParams, draw, make_world
 from tierwise.data.messages import cap, utf8
+from tierwise.eval.bench import TEXTS, fleet_texts
+from tierwise.eval.clock import Call, Case, quartiles, ratios
 from tierwise.router_model.runtime import open_session
 from tierwise.serve import Router
 
-TEXTS = 100  # of each length
-LENGTHS = {"0 words": 0, "20 words": 20, "200 words": 200, "2,000 words": 2_000}
 WHOLE, ROUTER = "graph", "Router.decide"
-
-
-def fleet_texts(rng: np.random.Generator) -> dict[str, list[str]]:
-    """Return texts of each length, all different, from the fleet's own steps."""
-    fleet = draw(make_world(FleetParams(), rng), 400, rng)
-    words = " ".join(fleet.steps["text"]).split()
-    starts = rng.integers(0, len(words) - 2_000, TEXTS)
-    return {name: [" ".join(words[s : s + n]) for s in starts] for name, n in LENGTHS.items()}
 
 
 def table_texts(path: Path, rng: np.random.Generator) -> list[str]:
@@ -107,7 +97,7 @@ def _rss_mb() -> float:
     return pages * 4096 / 2**20
 
 
-def show(found: dict[Case, list[float]]) -> None:
+def show(found: dict[Case, tuple[float, ...]]) -> None:
     """Print a row for each thing timed and a column for each length."""
     names, lengths = (list(dict.fromkeys(parts)) for parts in zip(*found, strict=True))
     print(f"{'x empty, median (quartiles)':<28}" + "".join(f"{name:>22}" for name in lengths))

@@ -16,8 +16,8 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
-from timing import Call, Case, quartiles, ratios
 
+from tierwise.eval.clock import Call, Case, quartiles, ratios
 from tierwise.router_model.bundle import VerifiedBundle, verify_bundle
 from tierwise.serve import Router
 from tierwise.serve.decision_log import DecisionLog

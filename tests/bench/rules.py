@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from timing import Call, Case, quartiles, ratios
 
+from tierwise.eval.clock import Call, Case, quartiles, ratios
 from tierwise.router_model.bundle import VerifiedBundle, verify_bundle
 from tierwise.serve import Router
 
