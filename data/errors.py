@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
+from typing import NoReturn
 
 
 class BadInput(Exception):
@@ -28,10 +29,39 @@ class BadInput(Exception):
         return " ".join(line.split())
 
 
+def unreadable(error: OSError) -> BadInput:
+    """Say of a file that the system refused what a person can do: a folder in its place, no rights.
+
+    Parameters
+    ----------
+    error : OSError
+        What nobody nearer to the file had words for.
+
+    Returns
+    -------
+    BadInput
+        With the file's name, where the system told it.
+    """
+    names = [str(name) for name in (error.filename, error.filename2) if name is not None]
+    return BadInput(
+        f"{' -> '.join(names) or 'a file'}: {error.strerror or error}",
+        "files that can be read and folders that can be written",
+        "mend the path, its permissions or the disk",
+    )
+
+
 def run_stage(main: Callable[[], None]) -> None:
-    """Run a stage's `main`; a `BadInput` becomes one line on stderr and exit code 2."""
+    """Run a stage's `main`; bad input becomes one line on stderr and exit code 2, Ctrl-C 130."""
     try:
         main()
     except BadInput as error:
-        print(f"tierwise: {error}", file=sys.stderr)
-        raise SystemExit(2) from None
+        _refuse(error)
+    except OSError as error:
+        _refuse(unreadable(error))
+    except KeyboardInterrupt:
+        raise SystemExit(130) from None
+
+
+def _refuse(error: BadInput) -> NoReturn:
+    print(f"tierwise: {error}", file=sys.stderr)
+    raise SystemExit(2) from None

@@ -86,12 +86,12 @@ def detect(rows: pd.DataFrame, n_tiers: int) -> Feedback:
     first = rows[rows["first"]]
     steps = first.groupby("step", sort=False)["tier"].size()
     _refuse_escalations(first, steps, n_tiers)
-    labelled = first[first["quality"].notna()]
-    outcomes = labelled.groupby("step", sort=False)["tier"].size()
+    labeled = first[first["quality"].notna()]
+    outcomes = labeled.groupby("step", sort=False)["tier"].size()
     paired = int((outcomes >= 2).sum())
-    explored = int(labelled.loc[labelled["explored"], "step"].nunique())
+    explored = int(labeled.loc[labeled["explored"], "step"].nunique())
     share = float((steps >= 2).mean()) if len(steps) else 0.0
-    kind = NONE if not len(labelled) else _kind(share)
+    kind = NONE if not len(labeled) else _kind(share)
     return Feedback(kind, paired, explored, _promises(kind, paired, explored))
 
 

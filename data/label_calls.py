@@ -38,6 +38,11 @@ def function(name: str) -> Function:
             f"{name} cannot be imported ({error})", "a function of an importable module",
             "mend the name, or run in its folder",
         ) from None  # fmt: skip
+    except Exception as error:  # whatever a person's module raises while it is imported
+        raise BadInput(
+            f"{module} fails while it is imported ({type(error).__name__}: {error})",
+            "a module that can be imported", f"python -c 'import {module}' shows where",
+        ) from error  # fmt: skip
     if not callable(found):
         raise BadInput(f"{name} is no function", "one that takes a dict", "name another")
     called: Function = found

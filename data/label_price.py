@@ -130,7 +130,13 @@ def expected_tokens(
 
 
 def refuse_unpriced(wanted: list[Arm]) -> None:
-    """Refuse tiers without a price: a budget means nothing for them."""
+    """Refuse tiers without a price: a budget means nothing for them.
+
+    Raises
+    ------
+    BadInput
+        Naming them.
+    """
     open_ones = [arm.name for arm in wanted if np.isnan(arm.price_in + arm.price_out)]
     if open_ones:
         raise BadInput(

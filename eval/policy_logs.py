@@ -96,19 +96,33 @@ def _logs(run: Path, given: Path, policies: list[tuple[Path, Manifest]]) -> Poli
     digest = hashlib.sha256(traces.read_bytes()).hexdigest()
     frame, about = _unlearned(frame, digest, given, policies)
     known = tuple(dict.fromkeys(tier for _, one in policies for tier in one.tier_names))
-    if kind == "full":  # a tier that no policy may serve says nothing of any of them
-        frame = frame[frame["tier"].isin(known)]
     if not len(frame):
         found = f"no step of {given} that the policy was not learned from"
-        raise BadInput(found, "steps of its tiers to judge it on", "give other logs")
-    tiers = (*known, *sorted(set(frame["tier"]) - set(known)))
+        raise BadInput(found, "steps to judge it on", "give other logs")
+    if kind == "full":  # a tier that no policy may serve says nothing of any of them
+        frame = _of_tiers(frame, known, given)
+    others = sorted(set(frame["tier"]) - set(known))
+    tiers = (*known, *others)
     table, _ = step_table(frame, _split(frame), tiers, kind, ContextParams())
     first = frame[frame["attempt"].fillna(0) == 0]  # a retry may know more than the policy would
     before = first.drop_duplicates("step").set_index("step").loc[table.step]
     role = before["role"].astype(object)
     words = np.array(role.where(role.notna(), "").to_list(), np.str_)
-    spent = spend(frame[["tier", "role", "cost_usd", "quality"]], tiers)
+    # The place of a tier that no policy knows is told by what it cost alone.
+    spent = spend(frame[["tier", "role", "cost_usd", "quality"]], None if others else tiers)
     return PolicyLogs(table, before.reset_index(drop=True), words, about, spent)
+
+
+def _of_tiers(frame: pd.DataFrame, known: tuple[str, ...], given: Path) -> pd.DataFrame:
+    """Return the rows of the policies' tiers."""
+    kept = frame[frame["tier"].isin(known)]
+    if not len(kept):
+        raise BadInput(
+            f"{given} has the tiers {', '.join(sorted(set(frame['tier']))[:5])}",
+            f"some of the policy's: {', '.join(known)}",
+            "give logs of these, or a catalogue that says which models they are (tierwise ingest)",
+        )
+    return kept
 
 
 def _split(frame: pd.DataFrame) -> pd.DataFrame:

@@ -32,7 +32,7 @@ def call_model(tier: str, prompt: str) -> Answer:
     return Answer("{}" if tier == "small" else json.dumps({"result": f"{tier} did: {prompt}"}))
 
 
-def main(policy: str) -> None:
+def main(policy: str = "artifacts/fleet/policy") -> None:
     """Plan, carry out, say who did what; the last lines are rows of the trace table."""
     router = Router.load(policy)
     planned = run(router, GOAL, call_model, [has_fields("steps")], role="planner")
@@ -54,4 +54,4 @@ def main(policy: str) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1])
+    main(*sys.argv[1:])

@@ -16,6 +16,7 @@ from tierwise.router_model.bundle import write_bundle
 from tierwise.router_model.golden import make_golden
 from tierwise.router_model.graph import build_graph, serialize
 from tierwise.router_model.manifest import Manifest
+from tierwise.router_model.out_folder import check_out_folder
 from tierwise.router_model.role_policy import fixed_tiers, role_model, role_spec
 from tierwise.router_model.runtime import PolicyGraph
 from tierwise.router_model.spec import PolicySpec
@@ -36,8 +37,9 @@ def write(roles: Path, tiers: Path, out: Path) -> Manifest:
     Raises
     ------
     BadInput
-        Where a file is missing or wrong.
+        Where a file is missing or wrong, or `out` is there and no bundle.
     """
+    check_out_folder(out)
     if not roles.exists():
         raise BadInput(f"no file {roles}", "a role table", "write one with `tierwise init`")
     table, catalogue = read_role_table(roles), read_catalogue(tiers)

@@ -112,7 +112,7 @@ def fit_path(
 ) -> Path:
     """Lay the path through the estimates of steps that are not used for certification.
 
-    Thresholds lie midway between neighbouring observed values, at even quantiles of the steps
+    Thresholds lie midway between neighboring observed values, at even quantiles of the steps
     that change their tier there.
 
     Parameters
@@ -136,7 +136,7 @@ def fit_path(
 
 
 def _midways(values: NDArray[np.float32], count: int) -> NDArray[np.float64]:
-    """Return up to `count` values midway between neighbours, evenly spaced in rank, ascending."""
+    """Return up to `count` values midway between neighbors, evenly spaced in rank, ascending."""
     distinct = np.unique(values.astype(np.float64))
     if len(distinct) < 2 or count < 1:
         return np.zeros(0)

@@ -14,6 +14,7 @@ import yaml
 from tierwise.data.errors import BadInput
 from tierwise.router_model.bundle import DIGEST, MANIFEST, BundleError, verify_bundle
 from tierwise.router_model.manifest import Manifest
+from tierwise.router_model.out_folder import check_out_folder
 from tierwise.router_model.rules import FLAGS, WORDS, Known, Pin, Rules
 from tierwise.router_model.rules_conflicts import warnings
 from tierwise.router_model.rules_read import manifest_rules, read_rules
@@ -88,8 +89,7 @@ def apply_rules(policy: Path, path: Path, out: Path | None = None) -> tuple[Mani
         Where the bundle is not sound, or the rules are not, or `out` is a folder of other things.
     """
     target = Path(out or policy)
-    if target.exists() and not (target / MANIFEST).is_file():
-        raise BadInput(f"{target} is no bundle", "a bundle or a new folder", "name another one")
+    check_out_folder(target)
     verified = verify_bundle(policy)
     known = Known.of(verified.manifest)
     rules = read_file(path, known)

@@ -44,6 +44,8 @@ class DecisionLog:
         Older files kept, 0 or more.
     queue : int, optional
         Lines that may wait, 1 or more.
+    queue_bytes : int, optional
+        Bytes that they may take together, 1 or more; a line may hold a text.
 
     Attributes
     ----------
@@ -62,12 +64,17 @@ class DecisionLog:
         max_bytes: int = 64 * 1024 * 1024,
         keep: int = 5,
         queue: int = 10_000,
+        queue_bytes: int = 64 * 1024 * 1024,
     ) -> None:
-        if max_bytes < 1 or keep < 0 or queue < 1:
-            found = f"a decision log of max_bytes {max_bytes}, keep {keep}, queue {queue}"
-            raise BadInput(found, "at least 1, 0 and 1", "mend them")
+        if min(max_bytes, queue, queue_bytes) < 1 or keep < 0:
+            found = (
+                f"a decision log of max_bytes {max_bytes}, keep {keep}, queue {queue}, "
+                f"queue_bytes {queue_bytes}"
+            )
+            raise BadInput(found, "at least 1, 0, 1 and 1", "mend them")
         self._file = _RotatedFile(_usable(Path(path)), max_bytes, keep)
-        self._room = queue
+        self._room, self._room_bytes = queue, queue_bytes
+        self._bytes = 0
         self._waiting: list[bytes] = []
         self._lock = Lock()  # held for a few steps in memory, never while something is written
         self._more, self._closing = Event(), Event()
@@ -93,10 +100,12 @@ class DecisionLog:
             self._lose(1)
             return
         with self._lock:
-            if self._closed or len(self._waiting) >= self._room:
+            full = len(self._waiting) >= self._room or self._bytes + len(line) > self._room_bytes
+            if self._closed or full:
                 self.lost += 1
                 return
             self._waiting.append(line)
+            self._bytes += len(line)
             first = len(self._waiting) == 1
         if first:
             self._more.set()
@@ -131,7 +140,7 @@ class DecisionLog:
             self._closing.wait(_GATHER_S)
             self._more.clear()
             with self._lock:
-                lines, self._waiting = self._waiting, []
+                lines, self._waiting, self._bytes = self._waiting, [], 0
                 closed = self._closed
             self._put(lines)
         self._file.close()

@@ -16,7 +16,6 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from tierwise.serve.http_answers import Refused, encoded
 from tierwise.serve.http_limits import PROBES, Limits, answer
-from tierwise.serve.http_log import LogLines
 from tierwise.serve.http_models import (
     BatchAnswer,
     BatchRequest,
@@ -27,9 +26,7 @@ from tierwise.serve.http_models import (
     State,
     StepRequest,
 )
-from tierwise.serve.http_service import Service, Settings
-from tierwise.serve.reload import ReloadingRouter
-from tierwise.serve.router import Router
+from tierwise.serve.http_service import Service
 
 ROUTE, BATCH, OUTCOME = "/v1/route", "/v1/route/batch", "/v1/outcome"
 HEALTH, READY, METRICS, OPENAPI = "/healthz", "/readyz", "/metrics", "/openapi.json"
@@ -38,21 +35,6 @@ _GONE = 499  # whoever asked hung up before there was an answer
 _REF = "#/components/schemas/{model}"
 _LIMITED = (401, 408, 413, 415, 429)  # what `Limits` answers
 _PROMETHEUS = "text/plain; version=0.0.4; charset=utf-8"
-
-
-def create_app(router: Router | ReloadingRouter, settings: Settings) -> FastAPI:
-    """Make the application of a router.
-
-    Parameters
-    ----------
-    router : Router or ReloadingRouter
-    settings : Settings
-
-    Returns
-    -------
-    FastAPI
-    """
-    return app_of(Service(router, settings, LogLines()))
 
 
 def app_of(service: Service) -> FastAPI:

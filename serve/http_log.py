@@ -5,11 +5,12 @@ from __future__ import annotations
 import logging
 import os
 import time
-from collections import deque
-from threading import Event, Thread
+from threading import Event, Lock, Thread
 from typing import Any
 
 from pydantic_core import to_json
+
+from tierwise.data.messages import utf8
 
 _EVERY_S = 0.1
 _STDERR = 2
@@ -26,6 +27,8 @@ class LogLines:
         An open file descriptor.
     waiting : int
         Lines that may wait.
+    waiting_bytes : int
+        Bytes that they may take together; lines may hold texts.
 
     Attributes
     ----------
@@ -33,9 +36,16 @@ class LogLines:
         Lines dropped so far.
     """
 
-    def __init__(self, handle: int = _STDERR, waiting: int = 10_000) -> None:
-        self._handle, self._most = handle, waiting
-        self._waiting: deque[bytes] = deque()
+    def __init__(
+        self,
+        handle: int = _STDERR,
+        waiting: int = 10_000,
+        waiting_bytes: int = 64 * 1024 * 1024,
+    ) -> None:
+        self._handle, self._most, self._most_bytes = handle, waiting, waiting_bytes
+        self._waiting: list[bytes] = []
+        self._bytes = 0
+        self._lock = Lock()  # held for a few steps in memory, never while something is written
         self._closed = Event()
         self.lost = 0
         self._thread = Thread(target=self._work, name="tierwise-log", daemon=True)
@@ -43,11 +53,14 @@ class LogLines:
 
     def line(self, event: str, **said: Any) -> None:
         """Add a line; never waits."""
-        if len(self._waiting) >= self._most:
-            self.lost += 1
-            return
-        line = {"time": round(time.time(), 3), "event": event, **said}
-        self._waiting.append(to_json(line, inf_nan_mode="null") + b"\n")
+        told = {"time": round(time.time(), 3), "event": event, **said}
+        line = to_json(told, inf_nan_mode="null") + b"\n"
+        with self._lock:
+            if len(self._waiting) >= self._most or self._bytes + len(line) > self._most_bytes:
+                self.lost += 1
+                return
+            self._waiting.append(line)
+            self._bytes += len(line)
 
     def close(self, timeout_s: float = 2.0) -> None:
         """Write what waits; a reader that hangs is waited for no longer than this."""
@@ -60,13 +73,15 @@ class LogLines:
         self._write()
 
     def _write(self) -> None:
-        lines = [self._waiting.popleft() for _ in range(len(self._waiting))]
+        with self._lock:
+            lines, self._waiting, self._bytes = self._waiting, [], 0
         left = memoryview(b"".join(lines))
         try:
             while left:
                 left = left[os.write(self._handle, left) :]
         except OSError:  # a closed pipe or a full disk: serving goes on
-            self.lost += len(lines)
+            with self._lock:
+                self.lost += len(lines)
 
 
 class LogHandler(logging.Handler):
@@ -82,7 +97,8 @@ class LogHandler(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         """Add one line."""
         said: dict[str, Any] = {"level": record.levelname.lower(), "logger": record.name}
-        said["message"] = " ".join(record.getMessage().split())
+        message = utf8(" ".join(record.getMessage().split())).decode()  # names of files may be odd
+        said["message"] = message
         if record.exc_info and record.exc_info[1] is not None:
             said["error"] = type(record.exc_info[1]).__name__
             said["place"] = _place(record.exc_info[1])

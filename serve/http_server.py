@@ -132,12 +132,15 @@ class Source:
         The ed25519 key that has to have signed every bundle.
     accepted : Path or None
         Where to remember what was served, so that a restart takes no older bundle.
+    allow_older : bool
+        Whether older bundles than those served before are taken.
     """
 
     folder: Path
     reload_s: float = 30.0
     public_key: Path | None = None
     accepted: Path | None = None
+    allow_older: bool = False
 
     def open(self) -> ReloadingRouter:
         """Open the bundle.
@@ -145,10 +148,11 @@ class Source:
         Raises
         ------
         BundleError
-            Where it is not sound, or older than one served before.
+            Where it is not sound, or older than one served before and that is not allowed.
         """
         load = partial(Router.load, public_key=self.public_key)
-        return ReloadingRouter(self.folder, load=load, accepted=AcceptedFile(self.accepted))
+        accepted = AcceptedFile(self.accepted, allow_older=self.allow_older)
+        return ReloadingRouter(self.folder, load=load, accepted=accepted)
 
 
 def run(

@@ -78,7 +78,7 @@ class Service:
         self.metrics = Metrics(router, log)
         self.draining = False
         self._tracer = telemetry.tracer()
-        self._memory = Memory()
+        self._memory = Memory[Remembered]()
         self._file = None if settings.outcomes is None else OutcomeFile(settings.outcomes)
 
     def route(self, body: bytes, headers: Headers) -> bytes:

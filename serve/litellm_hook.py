@@ -13,22 +13,21 @@ settings and opens the policy.
 from __future__ import annotations
 
 import os
-from collections import OrderedDict
 from dataclasses import replace
 from typing import Any
 
 from fastapi import HTTPException
 from litellm.integrations.custom_logger import CustomLogger
 
+from tierwise.data.messages import text_of
 from tierwise.serve.choose import NONE_ALLOWED
 from tierwise.serve.decision import Decision, without_estimates
 from tierwise.serve.decision_log import DecisionLog
 from tierwise.serve.litellm_outcome import Open, outcome
 from tierwise.serve.litellm_request import Step, step_of
 from tierwise.serve.litellm_settings import Settings, decide, load, settings
+from tierwise.serve.outcomes import Memory
 from tierwise.serve.router import FALLBACK, Router
-
-_MOST_OPEN = 10_000  # steps whose call goes on; of more, the oldest are not written down
 
 
 class TierwiseHook(CustomLogger):
@@ -50,7 +49,7 @@ class TierwiseHook(CustomLogger):
             else frozenset(column.name for column in self._router.manifest.context)
         )
         self._log = DecisionLog(chosen.outcomes) if chosen.outcomes else None
-        self._open: OrderedDict[str, Open] = OrderedDict()
+        self._open = Memory[Open]()  # what is forgotten while its call goes on is not written down
 
     async def async_pre_call_hook(
         self, user_api_key_dict: Any, cache: Any, data: dict[str, Any], call_type: str
@@ -74,9 +73,7 @@ class TierwiseHook(CustomLogger):
             data["disable_fallbacks"] = True  # LiteLLM's know nothing of tiers that may not serve
         call = data.get("litellm_call_id")
         if self._log is not None and call:
-            self._open[call] = Open(self._kept(step), decision)
-            while len(self._open) > _MOST_OPEN:
-                self._open.popitem(last=False)
+            self._open.add(call, Open(self._kept(step), decision))
         return data
 
     async def async_log_success_event(
@@ -103,7 +100,12 @@ class TierwiseHook(CustomLogger):
         return decision
 
     def _kept(self, step: Step) -> Step:
-        return step if self._settings.text else replace(step, messages="")
+        """Return a step with its text in place of its messages, or without either."""
+        try:
+            text = text_of(step.messages) if self._settings.text else ""
+        except Exception:  # no messages: the router has fallen back, and there is no text
+            text = ""
+        return replace(step, messages=text)
 
     def _write(self, kwargs: dict[str, Any], *, done: bool) -> None:
         one = self._open.get(kwargs.get("litellm_call_id", ""))
@@ -113,7 +115,7 @@ class TierwiseHook(CustomLogger):
         self._log.write(outcome(one, payload))
         one.attempts += 1
         if done:
-            self._open.pop(kwargs["litellm_call_id"], None)
+            self._open.forget(kwargs["litellm_call_id"])
 
 
 def _hold(pin: str, model: Any, data: dict[str, Any]) -> None:

@@ -8,15 +8,24 @@ from typing import Any
 
 from tierwise.serve.decision import Decision
 from tierwise.serve.litellm_request import Step
+from tierwise.serve.outcomes import size_of
 
 
 @dataclass
 class Open:
-    """A decided step whose call goes on; `attempts` counts the calls that ended so far."""
+    """A decided step whose call goes on; `attempts` counts the calls that ended so far.
+
+    Its messages are a text, as the router looked at them, or "".
+    """
 
     step: Step
     decision: Decision
     attempts: int = 0
+
+    @property
+    def size(self) -> int:
+        """Roughly how many bytes it takes."""
+        return size_of(self.step.messages, self.step.context)
 
 
 def outcome(one: Open, payload: Mapping[str, Any]) -> dict[str, Any]:

@@ -3,16 +3,29 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections import OrderedDict
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Generic, Protocol, TypeVar
 
 from tierwise.data.errors import BadInput
 from tierwise.serve.decision import Decision
 
 _OWNER_ONLY = 0o600  # rows hold what users wrote
-_OVERHEAD = 2_000  # bytes of a decision beside its text
+_OVERHEAD = 2_000  # bytes of a decision beside its text and context
+
+
+class Sized(Protocol):
+    """What knows roughly how many bytes it takes."""
+
+    @property
+    def size(self) -> int:
+        """Bytes, always the same."""
+
+
+Kept = TypeVar("Kept", bound=Sized)
 
 
 @dataclass(frozen=True)
@@ -47,10 +60,15 @@ class Remembered:
     @property
     def size(self) -> int:
         """Roughly how many bytes it takes."""
-        return _OVERHEAD + len(self.text)
+        return size_of(self.text, self.context)
 
 
-class Memory:
+def size_of(text: str, context: Mapping[str, Any]) -> int:
+    """Return roughly how many bytes a decision takes with its text and context."""
+    return _OVERHEAD + sum(map(sys.getsizeof, (text, *context.values())))
+
+
+class Memory(Generic[Kept]):
     """The last decisions by their id; the oldest go first.
 
     Parameters
@@ -63,20 +81,26 @@ class Memory:
 
     def __init__(self, most: int = 10_000, most_bytes: int = 64 * 1024 * 1024) -> None:
         self._most, self._most_bytes = most, most_bytes
-        self._kept: OrderedDict[str, Remembered] = OrderedDict()
+        self._kept: OrderedDict[str, Kept] = OrderedDict()
         self._bytes = 0
 
-    def add(self, decision_id: str, remembered: Remembered) -> None:
-        """Keep a decision."""
+    def add(self, decision_id: str, remembered: Kept) -> None:
+        """Keep a decision; another one of this id is forgotten."""
+        self.forget(decision_id)
         self._kept[decision_id] = remembered
         self._bytes += remembered.size
         while len(self._kept) > self._most or self._bytes > self._most_bytes:
             _, oldest = self._kept.popitem(last=False)
             self._bytes -= oldest.size
 
-    def get(self, decision_id: str) -> Remembered | None:
+    def get(self, decision_id: str) -> Kept | None:
         """Return a decision; None where it is unknown or was too long ago."""
         return self._kept.get(decision_id)
+
+    def forget(self, decision_id: str) -> None:
+        """Forget a decision, if it is there."""
+        gone = self._kept.pop(decision_id, None)
+        self._bytes -= gone.size if gone is not None else 0
 
 
 class OutcomeFile:

@@ -53,7 +53,8 @@ def record(
     """Return one row of the trace table; every column is there, None is unknown.
 
     A first attempt carries the propensities of its decision. A later one exists because an earlier
-    one failed: it is marked `retry` and has no propensity, as nothing was drawn for it.
+    one failed: it is marked `retry` and has no propensity, as nothing was drawn for it. So has a
+    first attempt that another tier served than the decision's, such as a gateway's own fallback.
 
     Parameters
     ----------
@@ -97,6 +98,8 @@ def record(
     before = {name: value for name, value in (context or {}).items() if name in BEFORE}
     if role is not None:
         before["role"] = role
+    served = decision.tier if tier is None else tier
+    as_decided = attempt == 0 and served == decision.tier
     row: dict[str, Any] = dict.fromkeys(COLUMNS)
     row |= before | known
     row |= {
@@ -106,16 +109,16 @@ def record(
         "ts": None if ts is None else datetime.fromtimestamp(ts, UTC).isoformat(),
         "feedback_source": "serve" if attempt == 0 else "retry",
         "text": utf8(text if isinstance(text, str) else text_of(text)).decode(),
-        "tier": decision.tier if tier is None else tier,
+        "tier": served,
         "policy_version": decision.policy_version,
-        "explored": decision.explored and attempt == 0,
+        "explored": decision.explored and as_decided,
         "quality": quality,
         "quality_source": quality_source,
         "valid": valid,
         "cost_usd": cost_usd,
         "latency_s": latency_s,
     }
-    if attempt == 0:
+    if as_decided:
         row["propensity"] = decision.propensity
         row["propensities"] = _propensities(tiers, decision.propensities)
     return {name: _known(value) for name, value in row.items()}

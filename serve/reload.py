@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ctypes
-import gc
 import logging
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -19,6 +18,7 @@ from tierwise.router_model.swap import write_folder
 from tierwise.serve.accepted import AcceptedFile
 from tierwise.serve.decision import Decision
 from tierwise.serve.download import Download, downloaded
+from tierwise.serve.escalate import run
 from tierwise.serve.explanation import Explanation
 from tierwise.serve.router import Router
 
@@ -96,6 +96,8 @@ class ReloadingRouter:
     ) -> list[Decision]:
         """Decide several steps, all with the policy that is present now; see `Router`."""
         return self._router.decide_many(steps, each, **common)
+
+    run = run  # call, check, escalate; each decision by the policy that is present then
 
     def set_outage(self, vendor: str, out: bool = True) -> None:
         """Say that a vendor is out, or is back; later policies go on with that."""
@@ -237,13 +239,7 @@ class ReloadingRouter:
 
 
 def _give_memory_back() -> None:
-    """Return what the old policy took to the system.
-
-    A router and its parts refer to each other, so that only the collector frees them, at some
-    time; and glibc keeps freed memory for each thread. Together that would be some 20 MB after a
-    thousand small policies.
-    """
-    gc.collect()
+    """Return what the old policy took to the system: glibc keeps freed memory for each thread."""
     trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
     if trim is not None:
         trim(0)

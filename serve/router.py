@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from threading import Lock
 from typing import Any, Protocol
@@ -86,6 +86,8 @@ class Router:
         self.faults: Counter[str] = Counter()
         self.ignored: Counter[str] = Counter()
         self._lock = Lock()
+        self._count_fault = _counting(self.faults, self._lock)
+        self._ignore = _counting(self.ignored, self._lock)
         self._log = log
         self._decide = bundle.graph.decide
         self._tiers = bundle.manifest.tier_names
@@ -235,9 +237,8 @@ class Router:
             made = self._answers.made(at, numbers, self._choice(at, numbers, spend=False))
         except Exception:  # as in `decide`
             made = self._fall_back(at)
-        row = at.row
-        if row is None:
-            row = np.full((1, len(self.manifest.context)), np.nan, np.float32)
+        unknown = np.full((1, len(self.manifest.context)), np.nan, np.float32)
+        row = unknown if at.row is None else at.row
         may = tuple(float(at.may >> tier & 1) for tier in range(self._n_tiers))
         question = Question(cap(at.text), len(at.text), row, may, at.floor, at.limit_s)
         return explain(self.manifest, made, question, self._decide)
@@ -312,8 +313,7 @@ class Router:
         at.row, at.ignored = self._context.row(len(at.text), context)
         at.irreversible = flag(context.get("irreversible"))
         at.kind = "floor"
-        asked = None if floor is None else _finite(floor)
-        at.floor, at.floor_rule = self._book.floor(role, asked)
+        at.floor, at.floor_rule = self._book.floor(role, None if floor is None else _finite(floor))
         at.kind = "max_latency_s"
         asked = None if max_latency_s is None else _not_nan(max_latency_s)
         at.limit_s, at.limit_rule = self._book.latency(context.get("workload"), asked)
@@ -376,25 +376,25 @@ class Router:
                 self._ignore("unknown_tier")
         return tiers
 
-    def _count_fault(self, kind: str) -> None:
-        with self._lock:
-            self.faults[kind] += 1
 
-    def _ignore(self, kind: str) -> None:
-        with self._lock:
-            self.ignored[kind] += 1
+def _counting(counts: Counter[str], lock: Lock) -> Callable[[str], None]:
+    """Return what counts one more; it holds no router, so that one replaced is freed at once."""
+
+    def count(kind: str) -> None:
+        with lock:
+            counts[kind] += 1
+
+    return count
 
 
 def _finite(value: float) -> float:
     """Return a limit a caller set; one that cannot be read must not loosen anything, so raise."""
-    number = float(value)
-    if not math.isfinite(number):
+    if not math.isfinite(number := float(value)):
         raise ValueError(f"{number}")
     return number
 
 
 def _not_nan(value: float) -> float:
-    number = float(value)
-    if math.isnan(number):
+    if math.isnan(number := float(value)):
         raise ValueError("nan")
     return number

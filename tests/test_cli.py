@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import io
 import json
 import subprocess
 import sys
@@ -138,6 +139,38 @@ def test_bad_input_is_one_line_and_exit_code_2(capsys: pytest.CaptureFixture[str
     said = capsys.readouterr().err
     assert said.count("\n") == 1
     assert said.startswith("tierwise: no folder /no/such/folder; expected")
+
+
+@pytest.mark.parametrize("command", [["gate"], ["label", "run"]])
+def test_a_file_in_place_of_a_folder_or_the_reverse_is_one_line(
+    command: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "file"
+    file.write_text("{}")
+    assert call(*command, *([str(file)] if command == ["gate"] else [str(tmp_path), "t"])) == 2
+    said = capsys.readouterr().err
+    assert said.count("\n") == 1
+    assert "directory; expected files that can be read" in said
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "latin-1"])
+def test_names_in_any_script_are_shown_on_any_terminal(
+    traces: Path, encoding: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    frame = pd.read_parquet(traces)
+    frame["tier"] = frame["tier"].map({"cheap": "\u5c0f\u00e9", "dear": "\U0001f600"})
+    frame.to_parquet(traces)
+    raw = io.BytesIO()
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(raw, encoding))
+    assert call("audit", str(traces)) == 0
+    sys.stdout.flush()
+    assert "\\u5c0f" in raw.getvalue().decode(encoding)
+    raw.seek(0)
+    raw.truncate()
+    assert call("audit", str(traces), "--json") == 0
+    sys.stdout.flush()
+    found = json.loads(raw.getvalue().decode(encoding))
+    assert set(found["by_role"]["worker"]) == {"\u5c0f\u00e9", "\U0001f600"}
 
 
 def test_a_dry_run_of_ingest_counts_the_refused_and_writes_nothing(

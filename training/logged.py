@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from tierwise.data.errors import BadInput
 from tierwise.data.split import folds
 from tierwise.features.steps import StepTable
-from tierwise.training.tables import codes, fit_tables
+from tierwise.training.tables import LEAST, codes, fit_tables
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -41,10 +41,21 @@ def drawn_steps(steps: StepTable) -> Bools:
 def effective_steps(steps: StepTable) -> Floats:
     """Return what the drawn steps of each tier are worth in steps drawn evenly, shape (n_tiers,).
 
-    Kish 1965, section 11.7: (sum of weights)^2 / sum of squared weights.
+    A step counts by 1 / propensity.
     """
-    weight = _weights(steps, drawn_steps(steps))
-    total: Floats = weight.sum(axis=0) ** 2 / np.maximum((weight**2).sum(axis=0), 1e-300)
+    return effective(_weights(steps, drawn_steps(steps)))
+
+
+def effective(weight: Floats) -> Floats:
+    """Return how many steps of equal weight tell as much of each tier, shape (n_tiers,).
+
+    Kish 1965, section 11.7: (sum of weights)^2 / sum of squared weights.
+
+    Parameters
+    ----------
+    weight : ndarray of shape (n_steps, n_tiers)
+    """
+    total: Floats = weight.sum(axis=0) ** 2 / np.maximum((weight**2).sum(axis=0), LEAST)
     return total
 
 
@@ -85,8 +96,8 @@ def pseudo_outcomes(
         return steps
     weight = _weights(steps, drawn)
     fold = folds(steps.unit, GUESS_FOLDS, rng) if estimator == "dr" else None
-    effective = effective_steps(steps)
-    enough = effective >= min(LEAST_EFFECTIVE, effective.max())
+    worth = effective(weight)
+    enough = worth >= min(LEAST_EFFECTIVE, worth.max())
     fair = drawn[:, None] & (steps.propensities != 0) & enough  # NaN: unknown, may be above 0
     known = []
     for outcome in (steps.quality, steps.cost):

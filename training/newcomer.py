@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from tierwise.features.steps import StepTable
 from tierwise.training.components import LEAST_COMPLETE
 from tierwise.training.cost import CostModel
-from tierwise.training.logged import drawn_steps
+from tierwise.training.logged import drawn_steps, effective
 from tierwise.training.quality import Quality
 from tierwise.training.tables import Tables, fit_tables
 
@@ -70,7 +70,7 @@ def newcomers(
         As logged, and with pseudo-outcomes.
     """
     place = {name: at for at, name in enumerate(learn.tiers)}
-    own = _effective(_evidence(learn)[1])
+    own = effective(_evidence(learn)[1])
     share = (~np.isnan(known.quality)).mean(axis=0) if len(known) else np.zeros(len(place))
     found = []
     for entry in tiers:
@@ -206,11 +206,6 @@ def _evidence(learn: StepTable) -> tuple[Floats, Floats]:
     outcome = np.where(chosen & ~drawn, np.nan, learn.quality)
     inverse = 1.0 / np.where(drawn, learn.propensity[:, None], 1.0)
     return outcome, np.where(np.isnan(outcome), 0.0, inverse)
-
-
-def _effective(weight: Floats) -> Floats:
-    out: Floats = weight.sum(axis=0) ** 2 / np.maximum((weight**2).sum(axis=0), 1e-300)
-    return out
 
 
 def _price(entry: Mapping[str, object]) -> float:

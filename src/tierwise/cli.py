@@ -6,6 +6,7 @@ found, what was expected and what to do. Without the extra a command needs, that
 
 from __future__ import annotations
 
+import io
 import json
 import math
 import sys
@@ -15,7 +16,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
-from tierwise.data.errors import BadInput
+from tierwise.data.errors import BadInput, unreadable
 
 EXTRA_OF = {"typer": "cli", "rich": "cli", "numpy": "serve", "onnxruntime": "serve"}  # else train
 EXTRA_OF |= dict.fromkeys(("fastapi", "starlette", "uvicorn", "prometheus_client"), "http")
@@ -28,6 +29,8 @@ if TYPE_CHECKING or find_spec("typer"):  # without it, main still has to say wha
 
 def main() -> None:
     """Run the command line; this is the console script."""
+    if isinstance(sys.stdout, io.TextIOWrapper):  # names in any script, on any terminal
+        sys.stdout.reconfigure(errors="backslashreplace")
     try:
         if not find_spec("typer"):
             raise ModuleNotFoundError("no typer", name="typer")
@@ -45,6 +48,8 @@ def main() -> None:
         )
     except KeyboardInterrupt:
         raise SystemExit(130) from None
+    except OSError as error:
+        refuse(str(unreadable(error)))
 
 
 def refuse(line: str) -> None:
@@ -87,7 +92,8 @@ def build() -> typer.Typer:
 def show(value: Mapping[str, Any], as_json: bool, lines: Sequence[str] | None = None) -> None:
     """Print one JSON value, or for people `lines`, by default a table of names and values."""
     if as_json:
-        print(json.dumps(value, ensure_ascii=False, sort_keys=True))
+        escaped = sys.stdout.encoding.lower() != "utf-8"
+        print(json.dumps(value, ensure_ascii=escaped, sort_keys=True))
         return
     if lines is not None:
         print("\n".join(lines))
@@ -630,6 +636,9 @@ def serve(
     accepted: Annotated[
         Path | None, typer.Option(help="Remember here what was served; older bundles are refused.")
     ] = None,
+    allow_older: Annotated[
+        bool, typer.Option("--allow-older", help="Take older bundles too, to go back.")
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Serve a policy over HTTP. Logs JSON lines on stderr; SIGTERM or Ctrl-C stops it.
@@ -648,7 +657,8 @@ def serve(
 
     keys = () if api_key_file is None else read_keys(api_key_file)
     settings = Settings(keys, max_body, rate, outcomes, log_decisions, log_text)
-    run(Source(policy, reload, public_key, accepted), host, port, settings, announce)
+    source = Source(policy, reload, public_key, accepted, allow_older)
+    run(source, host, port, settings, announce)
 
 
 def version(as_json: AsJson = False) -> None:

@@ -122,6 +122,20 @@ def test_a_model_that_is_always_wrong_moves_the_direct_value_and_not_the_doubly_
     assert found.low < snips(target, logged, outcome).value < found.high
 
 
+def test_an_unknown_prediction_of_a_tier_that_is_never_served_spoils_nothing() -> None:
+    logged, outcome, _ = make_logs()
+    target = np.tile([1.0, 0.0, 0.0], (len(logged), 1))
+    known = np.full(target.shape, 0.3)
+    holed = np.where(target > 0, known, np.nan)
+    assert direct(target, holed, logged.unit) == direct(target, known, logged.unit)
+    kept = np.where(logged.served[:, None] == np.arange(3), 0.3, holed)
+    assert doubly_robust(target, logged, outcome, kept) == doubly_robust(
+        target, logged, outcome, known
+    )
+    both = paired_difference(target, target, logged, outcome, kept)
+    assert (both.value, both.error) == (0.0, 0.0)
+
+
 def test_steps_of_one_unit_do_not_count_as_independent() -> None:
     logged, outcome, target = make_logs(3_000)
     together = replace(logged, unit=np.array([f"u{i // 10}" for i in range(len(logged))]))

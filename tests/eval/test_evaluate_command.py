@@ -11,11 +11,13 @@ import pandas as pd
 import pytest
 from eval_fakes import TIERS
 from logged_fakes import as_traces, make_logs, with_retries, write
+from numpy.typing import NDArray
 
 from tests.test_cli import call
 from tierwise.data.errors import BadInput
 from tierwise.eval.off_policy import LOGGING, OWN
 from tierwise.eval.off_policy_command import evaluate
+from tierwise.features.steps import StepTable
 
 NO_FILE = Path("no-roles.yaml")
 
@@ -168,15 +170,39 @@ def test_tiers_that_only_the_logs_know_are_no_policy_s(
     assert policies[OWN]["steps"] == 2_000, "its steps tell nothing wrong: they weigh nothing"
 
 
-def test_full_feedback_is_judged_by_plain_means(policy: Path, tmp_path: Path) -> None:
-    _, full, role = make_logs(600)
+def every_outcome(n: int) -> tuple[pd.DataFrame, StepTable, NDArray[np.str_]]:
+    """Traces in which all tiers answered each step, the same as steps, and their roles."""
+    _, full, role = make_logs(n)
     rows = [
         as_traces(full, role).assign(
             tier=name, quality=full.quality[:, k], cost_usd=full.cost[:, k]
         )
         for k, name in enumerate(TIERS)
     ]
-    table = pd.concat(rows).drop(columns=["propensity", "propensities"])
+    return pd.concat(rows).drop(columns=["propensity", "propensities"]), full, role
+
+
+def test_full_feedback_of_other_tiers_is_refused_with_both_lists_of_tiers(
+    policy: Path, tmp_path: Path
+) -> None:
+    table, _, _ = every_outcome(60)
+    with pytest.raises(BadInput) as error:
+        judged(policy, write(table.assign(tier="not-" + table["tier"]), tmp_path))
+    assert "has the tiers not-large, not-mid, not-small" in error.value.found
+    assert error.value.expected == "some of the policy's: small, mid, large"
+
+
+def test_the_audit_orders_tiers_that_no_policy_knows_by_what_they_cost(
+    policy: Path, traces: pd.DataFrame, tmp_path: Path
+) -> None:
+    """In the order of their names the hints would call the dear one the cheap one."""
+    renamed = traces.assign(tier=traces["tier"].map({"small": "z", "mid": "m", "large": "a"}))
+    found = judged(policy, write(renamed, tmp_path))
+    assert all(list(tiers) == ["z", "m", "a"] for tiers in found["audit"]["by_role"].values())
+
+
+def test_full_feedback_is_judged_by_plain_means(policy: Path, tmp_path: Path) -> None:
+    table, full, role = every_outcome(600)
     found = judged(policy, write(table, tmp_path))
     assert found["feedback"] == "full"
     served = np.where(role == "planner", 2, 1)

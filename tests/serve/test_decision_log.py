@@ -92,8 +92,9 @@ def test_a_row_that_is_no_json_is_dropped_and_counted(tmp_path: Path, row: objec
     assert log.lost == 1
 
 
+@pytest.mark.parametrize("room", [{"queue": 5}, {"queue_bytes": 5 * 15}])
 def test_lines_beyond_the_queue_are_dropped_and_counted_without_waiting(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    room: dict[str, int], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     busy, go_on = Event(), Event()
     write = os.write
@@ -105,15 +106,15 @@ def test_lines_beyond_the_queue_are_dropped_and_counted_without_waiting(
 
     path = tmp_path / "decisions.jsonl"
     monkeypatch.setattr("tierwise.serve.decision_log.os.write", hangs)
-    log = DecisionLog(path, queue=5)
-    log.write({"number": 0})
+    log = DecisionLog(path, **room)
+    log.write({"number": 10})
     busy.wait()
-    for number in range(1, 21):  # returns though the disk does not
-        log.write({"number": number})
+    for number in range(11, 31):  # returns though the disk does not
+        log.write({"number": number})  # 15 bytes a line
     assert log.lost == 15
     go_on.set()
     log.close()
-    assert lines(path) == [{"number": number} for number in range(6)]
+    assert lines(path) == [{"number": number} for number in range(10, 16)]
 
 
 def test_a_full_disk_costs_lines_but_never_leaves_half_of_one(

@@ -41,6 +41,25 @@ def test_a_log_that_nobody_reads_loses_lines_and_keeps_no_one_waiting() -> None:
     assert 0 < log.lost < 2_000
 
 
+def test_lines_that_wait_take_no_more_bytes_than_they_may() -> None:
+    _, into = os.pipe()
+    log = LogLines(into, waiting_bytes=200_000)
+    log.line("decision", text="x" * PIPE_BYTES)  # nobody reads: the rest of it stays in the way
+    time.sleep(0.3)
+    for _ in range(10):
+        log.line("decision", text="x" * 50_000)
+    log.close(timeout_s=0.1)
+    assert log.lost == 7
+
+
+def test_a_name_that_is_no_unicode_is_logged_all_the_same() -> None:
+    out, into = os.pipe()
+    log = LogLines(into)
+    LogHandler(log).emit(logging.makeLogRecord({"msg": "no file \udcff", "levelname": "WARNING"}))
+    log.close()
+    assert read(out)[0]["message"] == "no file \ufffd"
+
+
 def test_a_log_whose_reader_is_gone_counts_what_is_lost() -> None:
     out, into = os.pipe()
     os.close(out)

@@ -152,12 +152,19 @@ def test_a_file_that_cannot_be_written_is_refused(tmp_path: Path) -> None:
 
 
 def test_memory_keeps_the_last_decisions_and_no_more(router: Router) -> None:
-    def one(text: str) -> Remembered:
-        return Remembered(router.decide(text), text, None, {}, None, None, None, 0.0)
+    def one(text: str, **context: str) -> Remembered:
+        return Remembered(router.decide(text), text, None, context, None, None, None, 0.0)
 
-    memory = Memory(most=3, most_bytes=10_000)
+    memory = Memory[Remembered](most=3, most_bytes=10_000)
     for name in "abcd":
         memory.add(name, one("x"))
     assert [memory.get(name) is not None for name in "abcd"] == [False, True, True, True]
     memory.add("long", one("x" * 5_000))
     assert [memory.get(name) is not None for name in ("c", "d", "long")] == [False, True, True]
+    memory.add("context", one("x", agent="x" * 7_000))
+    assert [memory.get(name) is not None for name in ("long", "context")] == [False, True]
+    memory.forget("context")
+    for name in ("again", "again", "last"):  # what comes again counts once
+        memory.add(name, one("x" * (5_000 if name == "again" else 1)))
+    found = [memory.get(name) is not None for name in ("context", "again", "last")]
+    assert found == [False, True, True]

@@ -18,6 +18,7 @@ from typing import Any
 import pytest
 
 from tierwise import cli
+from tierwise.serve.accepted import AcceptedFile
 
 COMMAND = [sys.executable, "-c", "from tierwise.cli import main; main()", "serve"]
 CLIENTS = 8
@@ -185,6 +186,18 @@ def test_a_bundle_that_is_not_sound_is_one_line(
     tmp_path: Path, refused: Callable[..., str]
 ) -> None:
     assert "manifest.json" in refused(tmp_path, "--port", "0")
+
+
+def test_an_older_bundle_is_refused_and_the_flag_takes_it(
+    bundle_folder: Path, tmp_path: Path, refused: Callable[..., str]
+) -> None:
+    served = tmp_path / "served.json"
+    AcceptedFile(served).record(7, "a" * 64)  # this bundle has the number 0
+    remembered = "--accepted", str(served)
+    assert "sequence 0" in refused(bundle_folder, "--port", "0", *remembered)
+    with serving(bundle_folder, *remembered, "--allow-older") as older:
+        assert older.where["policy_version"]
+    assert AcceptedFile(served).now.sequence == 0
 
 
 def test_with_keys_it_listens_where_it_is_told(bundle_folder: Path, tmp_path: Path) -> None:

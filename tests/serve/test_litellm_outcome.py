@@ -51,9 +51,15 @@ def test_a_failed_call_tells_nothing_about_answers(router: Router) -> None:
 
 
 def test_a_later_attempt_was_drawn_from_nothing(router: Router) -> None:
-    assert row(router)["propensity"] == 1.0
-    later = row(router, attempts=2)
+    drawn = router.decide("Extract the date").tier
+    assert row(router, model_group=drawn)["propensity"] == 1.0
+    later = row(router, attempts=2, model_group=drawn)
     assert (later["attempt"], later["propensity"]) == (2, None)
+
+
+def test_a_tier_that_litellm_put_in_place_of_the_decisions_was_not_drawn(router: Router) -> None:
+    assert row(router)["tier"] != router.decide("Extract the date").tier
+    assert row(router)["propensity"] is None
 
 
 def test_usage_without_details_leaves_them_unknown(router: Router) -> None:

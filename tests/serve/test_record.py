@@ -122,6 +122,16 @@ def test_a_decision_without_a_draw_has_no_propensities_to_log() -> None:
     assert (row["propensity"], row["propensities"], row["explored"]) == (1.0, None, False)
 
 
+@pytest.mark.parametrize("propensities", [(0.9, 0.05, 0.05), ()])
+def test_a_tier_that_served_in_place_of_the_decisions_was_not_drawn(
+    propensities: tuple[float, ...],
+) -> None:
+    explored = replace(DECISION, explored=True, propensities=propensities)
+    row = record(explored, trace_id="t", text="x", tiers=TIERS, tier="large")
+    found = row["tier"], row["propensity"], row["propensities"], row["explored"]
+    assert found == ("large", None, None, False)
+
+
 def test_valid_and_quality_stay_apart() -> None:
     row = record(DECISION, trace_id="t", text="x", valid=True)
     assert row["valid"] is True
@@ -150,7 +160,7 @@ def test_context_cannot_say_what_came_of_a_step() -> None:
     assert (row["quality"], row["tier"]) == (None, "small")
 
 
-@pytest.mark.parametrize("name", ["propensity", "colour", "feedback_source", "depth"])
+@pytest.mark.parametrize("name", ["propensity", "color", "feedback_source", "depth"])
 def test_a_name_that_record_does_not_know_is_an_error(name: str) -> None:
     more: dict[str, Any] = {name: 1}
     with pytest.raises(TypeError, match=name):

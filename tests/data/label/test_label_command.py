@@ -144,6 +144,18 @@ def test_what_does_not_fit_together_is_one_line_and_nothing_is_called(
     assert not (place / "calls.txt").exists()
 
 
+@pytest.mark.parametrize("source", ["1 / 0", "import ("])
+def test_a_module_that_fails_while_it_is_imported_is_one_line(
+    place: Path, capsys: pytest.CaptureFixture[str], source: str
+) -> None:
+    name = f"broken_models_{len(source)}"
+    (place / f"{name}.py").write_text(source)
+    assert tierwise(*RUN, "--callable", f"{name}:answer") == 2
+    said = capsys.readouterr().err
+    assert said.count("\n") == 1
+    assert f"{name} fails while it is imported" in said
+
+
 def test_a_judge_behind_an_endpoint_needs_a_rubric(
     place: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
