@@ -135,7 +135,8 @@ def _distribution(
         drawn = json.loads(texts[at])
         if place.keys() >= drawn.keys():  # else some probability is of a tier that is not known
             out[at] = 0.0
-            out[at, [place[name] for name in drawn]] = list(drawn.values())
+            chances = np.array(list(drawn.values()), np.float64)
+            out[at, [place[name] for name in drawn]] = chances / chances.sum()  # logs round them
     return out
 
 

@@ -125,6 +125,13 @@ def test_propensities_of_all_tiers_are_kept_and_tiers_left_out_have_none() -> No
     np.testing.assert_array_equal(table.propensities, expected)
 
 
+def test_rounded_propensities_sum_to_one() -> None:
+    drawn = json.dumps({"large": 0.667, "small": 0.3335})
+    rows = [row("a", "large", propensity=0.667, propensities=drawn)]
+    table = build(rows, split_of("a"), "logged")
+    assert table.propensities.sum() == pytest.approx(1.0, abs=1e-12)
+
+
 def test_a_step_costs_all_its_attempts_and_none_that_ran_beside_it() -> None:
     rows = [
         row("a", "small", cost_usd=1.0, propensity=0.5),
