@@ -14,10 +14,10 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from tierwise.data.errors import BadInput
-from tierwise.data.files import read_json
 from tierwise.data.ingest import IngestParams, ingest
 from tierwise.data.split import units
 from tierwise.eval.audit import spend
+from tierwise.eval.run_files import read_feedback_kind, read_test_steps, readable
 from tierwise.features.context import ContextParams, encode
 from tierwise.features.steps import StepTable
 from tierwise.features.table import step_table
@@ -89,10 +89,11 @@ def served(logs: PolicyLogs, bundle: VerifiedBundle) -> NDArray[np.int64]:
 def _logs(run: Path, given: Path, policies: list[tuple[Path, Manifest]]) -> PolicyLogs:
     """Return the table that ingest left in `run`, of the logs that were given."""
     traces = run / TABLE
-    kind = read_json(run / "ingest.json")["feedback"]["kind"]
-    columns = [name for name in pq.read_schema(traces).names if name != "output_text"]
-    frame = pd.read_parquet(traces, columns=columns)
-    frame = frame.assign(step=frame["trace_id"] + "/" + frame["step_id"])
+    kind = read_feedback_kind(run)
+    with readable(traces, "the trace table that ingest wrote", "run ingest again"):
+        columns = [name for name in pq.read_schema(traces).names if name != "output_text"]
+        frame = pd.read_parquet(traces, columns=columns)
+        frame = frame.assign(step=frame["trace_id"] + "/" + frame["step_id"])
     digest = hashlib.sha256(traces.read_bytes()).hexdigest()
     frame, about = _unlearned(frame, digest, given, policies)
     known = tuple(dict.fromkeys(tier for _, one in policies for tier in one.tier_names))
@@ -147,6 +148,4 @@ def _unlearned(
             f"{given}, from which a policy was learned, without its split.parquet",
             "steps that it was not learned from", "give the folder of the run, or later logs",
         )  # fmt: skip
-    parts = pd.read_parquet(split, columns=["step", "part"])
-    test = set(parts.loc[parts["part"] == "test", "step"])
-    return frame[frame["step"].isin(test)], f"steps of the test part of {given}"
+    return frame[frame["step"].isin(read_test_steps(split))], f"steps of the test part of {given}"

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from tierwise.data.errors import BadInput
 from tierwise.data.messages import cap, utf8
 from tierwise.data.split import units
+from tierwise.eval.run_files import read_test_steps, readable
 from tierwise.features.context import OPTIONAL, encode
 from tierwise.router_model.manifest import Manifest
 
@@ -95,7 +96,7 @@ def read_steps(traces: Path, policy: Path, manifest: Manifest, most: int = MOST)
     own_run = traces.resolve().parent == policy.resolve().parent
     judged, about = True, f"all steps of {traces}"
     if (learned or own_run) and split.exists():
-        rows = rows[key.isin(_test_steps(split))]
+        rows = rows[key.isin(read_test_steps(split))]
         about = f"steps of the test part of {traces}, which it was not learned from"
     elif learned:
         judged, about = False, f"the steps of {traces} that it was learned from, outcomes left out"
@@ -113,24 +114,15 @@ def read_steps(traces: Path, policy: Path, manifest: Manifest, most: int = MOST)
 
 def _first_attempts(traces: Path) -> pd.DataFrame:
     wanted = (*NEEDED, *BEFORE, "attempt", "group", "quality", "valid")
-    try:
+    with readable(traces, "a trace table", "run ingest"):
         present = pq.read_schema(traces).names
         rows = pd.read_parquet(traces, columns=[name for name in wanted if name in present])
-    except (OSError, ValueError) as error:
-        raise BadInput(
-            f"cannot read {traces} ({type(error).__name__})", "a trace table", "run ingest"
-        ) from None
     missing = [name for name in NEEDED if name not in rows]
     if missing:
         raise BadInput(f"no column {missing[0]} in {traces}", "a trace table", "run ingest")
     if "attempt" in rows:
         rows = rows[_numbers(rows, "attempt", 0.0) == 0]
     return rows
-
-
-def _test_steps(split: Path) -> set[str]:
-    parts = pd.read_parquet(split, columns=["step", "part"])
-    return set(parts.loc[parts["part"] == "test", "step"].astype(str))
 
 
 def _steps(

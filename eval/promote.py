@@ -60,6 +60,8 @@ class Moved:
         if not self.done:
             serves = f"version {self.before} stays" if self.before else "there is none"
             return [f"{self.name} version {self.version} is not champion: {serves}", *told]
+        if self.before == self.version:
+            return [f"{self.name}: version {self.version} is champion already", *told]
         instead = f", before it version {self.before}" if self.before else ""
         return [f"{self.name}: champion is version {self.version}{instead}", *told]
 

@@ -229,6 +229,36 @@ def test_a_policy_is_not_judged_on_the_steps_it_was_learned_from(
     assert "test part" in found["about"]
 
 
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("traces.parquet", None), ("split.parquet", None),
+        ("ingest.json", "{}"), ("ingest.json", "[]"), ("ingest.json", '{"feedback'),
+    ],
+)  # fmt: skip
+def test_a_damaged_file_of_a_run_is_one_line_that_names_it(
+    name: str,
+    content: str | None,
+    traces: pd.DataFrame,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Half of a Parquet file, JSON of another kind."""
+    policy, run = make_bundle(tmp_path / "run"), tmp_path / "run"
+    traces.to_parquet(run / "traces.parquet")
+    step = traces["trace_id"] + "/" + traces["step_id"]
+    pd.DataFrame({"step": step, "part": "test"}).to_parquet(run / "split.parquet")
+    (run / "ingest.json").write_text('{"feedback": {"kind": "logged"}}')
+    whole = (run / name).read_bytes()
+    (run / name).write_bytes(whole[: len(whole) // 2] if content is None else content.encode())
+    for command in ["evaluate", "table"] if name.endswith("parquet") else ["evaluate"]:
+        capsys.readouterr()
+        assert call(command, str(policy), str(run)) == 2
+        said = capsys.readouterr().err
+        assert said.count("\n") == 1
+        assert name in said
+
+
 def test_a_missing_table_is_one_line_and_exit_code_two(
     policy: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

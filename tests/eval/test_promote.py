@@ -139,7 +139,9 @@ def test_only_an_earlier_champion_can_be_gone_back_to(
 
 def test_promoting_the_champion_changes_nothing(run: Path, says: Callable[[Verdict], None]) -> None:
     promote(run, None, "first")
-    assert promote(run, None, "again").done
+    again = promote(run, None, "again")
+    assert again.done
+    assert again.lines() == [f"{again.name}: version {again.version} is champion already"]
     assert before(run) == ["1"]
     assert champion(run).tags["champion.why"] == "first"
 
