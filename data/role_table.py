@@ -56,7 +56,7 @@ def position(name: str, tiers: Sequence[str]) -> int:
         return {"small": 0, "mid": len(tiers) // 2, "frontier": len(tiers) - 1}[name]
     raise BadInput(
         f"tier {name!r} in the role table",
-        f"one of {', '.join([*RANKS, *tiers])}",
+        f"one of {', '.join(dict.fromkeys([*RANKS, *tiers]))}",
         "mend the role table",
     )
 
