@@ -93,7 +93,7 @@ def _from_list_prices(frame: pd.DataFrame) -> NDArray[np.float64]:
         raise BadInput(
             f"no cost_usd and no price for {', '.join(map(repr, unknown[:5]))}",
             "a cost in the table, a price in the catalogue or a publicly priced model",
-            "give a catalogue (tiers.yaml) with price_in and price_out (USD per million tokens) for it",
+            "give a catalogue (tiers.yaml) with its price_in and price_out, USD per million tokens",
         )
     return np.array(cost, dtype=np.float64)
 
