@@ -23,11 +23,11 @@ from tierwise.router_model.golden import make_golden
 from tierwise.router_model.runtime import PolicyGraph
 
 
-def test_every_case_is_called_in_every_round_and_once_to_warm_up() -> None:
+def test_every_case_is_called_in_every_round_and_one_more_and_each_time_to_warm_up() -> None:
     called: Counter[str] = Counter()
     calls = {(name, "short"): (called.update, [[name]] * 3) for name in ("a", "b")}
     timed, bases = clock(calls, 4, np.random.default_rng(0))
-    assert called == {"a": 5 * 3, "b": 5 * 3}
+    assert called == {"a": 5 * (3 + 3), "b": 5 * (3 + 3)}
     assert {len(one.ratios) for one in timed.values()} == {4}
     assert len(bases) == 8
 
