@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from tierwise.training.worth import heeded_share
+from tierwise.training.worth import SHARES, _share, heeded_share
 
 N = 2_000
 UNIT = np.arange(N).astype(np.str_)
@@ -49,6 +49,23 @@ def test_squared_error_chooses_where_routing_cannot_tell(rng: np.random.Generato
 def test_a_clear_word_is_heeded_whole(rng: np.random.Generator) -> None:
     tables, truth, quality, cost = world(rng)
     assert heeded_share(tables, truth, quality, cost, cost, UNIT, rng) == 1.0
+
+
+def test_of_clear_gains_the_whole_is_taken_though_a_part_of_it_is_surer() -> None:
+    gain, error = np.array([0.0, 0.1, 0.1, 0.1, 0.1]), np.ones(len(SHARES))
+    deviation = np.array([0.0, 0.01, 0.02, 0.03, 0.04])
+    assert _share(gain, deviation, error) == 1.0
+
+
+def test_of_gains_that_may_be_chance_the_surest_is_taken() -> None:
+    gain, error = np.array([0.0, 0.1, 0.1, 0.1, 0.1]), np.ones(len(SHARES))
+    deviation = np.array([0.0, 0.01, 0.02, 0.03, 0.06])
+    assert _share(gain, deviation, error) == SHARES[1]
+
+
+def test_a_clear_gain_far_below_the_greatest_is_not_taken() -> None:
+    gain, error = np.array([0.0, 0.1, 0.3, 0.1, 0.1]), np.ones(len(SHARES))
+    assert _share(gain, np.full(len(SHARES), 0.02), error) == SHARES[2]
 
 
 def test_steps_not_known_for_every_tier_are_left_out(rng: np.random.Generator) -> None:
