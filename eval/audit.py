@@ -9,9 +9,8 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-import pyarrow.parquet as pq
 
-from tierwise.data.errors import BadInput
+from tierwise.data.trace_columns import read_columns
 
 UNKNOWN = "unknown"
 ENOUGH = 30  # calls of a role on both tiers, before they are compared
@@ -34,16 +33,8 @@ def audit(traces: Path, tiers: Sequence[str] | None = None) -> dict[str, Any]:
         Where the file is missing or is no trace table.
     """
     columns = ["tier", "role", "cost_usd", "quality"]
-    try:
-        present = [name for name in columns if name in pq.read_schema(traces).names]
-        frame = pd.read_parquet(traces, columns=present)
-    except (OSError, ValueError) as error:
-        raise BadInput(
-            f"cannot read {traces} ({type(error).__name__})", "a trace table", "run ingest"
-        ) from None
-    if "tier" not in frame:
-        raise BadInput(f"no column tier in {traces}", "a trace table", "run ingest")
-    return spend(frame.reindex(columns=columns), tiers)
+    calls = read_columns(traces, columns, needed=["tier"])
+    return spend(calls.reindex(columns=columns), tiers)
 
 
 def spend(calls: pd.DataFrame, tiers: Sequence[str] | None = None) -> dict[str, Any]:

@@ -222,9 +222,12 @@ def simple_rule(metrics: Mapping[str, Any]) -> Rule:
     return Rule("simple policies", "warn", float(len(better)), 0.0, words)
 
 
-def same_rule() -> Rule:
-    """Say that there is nothing to compare."""
-    return Rule("cost", "pass", 0.0, 0.0, "This bundle is the champion already.")
+def same_rule(*, itself: bool) -> Rule:
+    """Say that there is nothing to compare: this is the champion, or has its graph."""
+    words = "This bundle is the champion already."
+    if not itself:
+        words = "The champion has the same graph; what people set, as rules, is not judged."
+    return Rule("cost", "pass", 0.0, 0.0, words)
 
 
 def champion_rule(now: ServedBy, *, refused: bool) -> Rule:

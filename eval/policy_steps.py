@@ -9,13 +9,13 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from tierwise.data.errors import BadInput
 from tierwise.data.messages import cap, utf8
 from tierwise.data.split import units
-from tierwise.eval.run_files import read_test_steps, readable
+from tierwise.data.trace_columns import read_columns
+from tierwise.eval.run_files import read_test_steps
 from tierwise.features.context import OPTIONAL, encode
 from tierwise.router_model.manifest import Manifest
 
@@ -114,12 +114,7 @@ def read_steps(traces: Path, policy: Path, manifest: Manifest, most: int = MOST)
 
 def _first_attempts(traces: Path) -> pd.DataFrame:
     wanted = (*NEEDED, *BEFORE, "attempt", "group", "quality", "valid")
-    with readable(traces, "a trace table", "run ingest"):
-        present = pq.read_schema(traces).names
-        rows = pd.read_parquet(traces, columns=[name for name in wanted if name in present])
-    missing = [name for name in NEEDED if name not in rows]
-    if missing:
-        raise BadInput(f"no column {missing[0]} in {traces}", "a trace table", "run ingest")
+    rows = read_columns(traces, wanted, NEEDED)
     if "attempt" in rows:
         rows = rows[_numbers(rows, "attempt", 0.0) == 0]
     return rows

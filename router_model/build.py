@@ -22,6 +22,7 @@ from tierwise.router_model.floors import floor_table
 from tierwise.router_model.golden import make_golden
 from tierwise.router_model.graph import set_floors
 from tierwise.router_model.manifest import Manifest
+from tierwise.router_model.rules_file import apply_file
 from tierwise.router_model.runtime import PolicyGraph
 from tierwise.router_model.spec import PolicySpec
 
@@ -48,10 +49,13 @@ class BundleParams:
         Name of the tier that is served when anything fails; "" is the reference tier.
     sequence : int
         Number of the release, to be raised with each; gateways refuse to go back.
+    rules : str
+        File of the rules that hold in every bundle built; one without rules sets none.
     """
 
     fallback: str = ""
     sequence: int = 0
+    rules: str = "rules.yaml"
 
 
 def example_contexts(spec: PolicySpec) -> NDArray[np.float32]:
@@ -150,7 +154,7 @@ def _digest(path: Path) -> str:
 
 
 def main() -> None:
-    """Read the run's graph, certificate and metrics, write the folder policy."""
+    """Read the run's graph, certificate, metrics and the rules, write the folder policy."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--run", type=Path, required=True)
     parser.add_argument("--params", type=Path, default=Path("params.yaml"))
@@ -160,11 +164,14 @@ def main() -> None:
     catalogue = Catalogue.from_dict(read_json(args.run / "tiers.json"))
     plain = (args.run / "graph.onnx").read_bytes()
     graph, manifest = build(args.run, spec, plain, catalogue, params, _digest(args.params))
+    manifest, warned = apply_file(manifest, Path(params.rules))
     texts = [text.encode() for text in EXAMPLES]
     files = read_encoder(args.run / "encoder")
     opened = PolicyGraph(graph, open_encoder(files))
     golden = make_golden(opened, texts, example_contexts(spec))
     write_bundle(args.run / "policy", graph, manifest, golden, files)
+    for line in warned:
+        print(f"warning: {line}")
 
 
 if __name__ == "__main__":

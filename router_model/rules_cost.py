@@ -7,10 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
-import pyarrow.parquet as pq
 
-from tierwise.data.errors import BadInput
 from tierwise.data.role_table import RoleTable, position
+from tierwise.data.trace_columns import read_columns
 from tierwise.router_model.rules import FLAGS, WORDS, Known, Pin, Rules
 
 _STEP = ["trace_id", "step_id"]
@@ -31,15 +30,7 @@ def read_steps(traces: Path) -> pd.DataFrame:
         Where the file is missing or is no trace table.
     """
     path = traces / "traces.parquet" if traces.is_dir() else traces
-    try:
-        present = [name for name in _COLUMNS if name in pq.read_schema(path).names]
-        steps = pd.read_parquet(path, columns=present)
-    except (OSError, ValueError) as error:
-        raise BadInput(
-            f"cannot read {path} ({type(error).__name__})", "a trace table", "run ingest"
-        ) from None
-    if "trace_id" not in steps:
-        raise BadInput(f"no column trace_id in {path}", "a trace table", "run ingest")
+    steps = read_columns(path, _COLUMNS, needed=["trace_id"])
     if "step_id" not in steps:
         return steps
     return steps.drop_duplicates(_STEP, ignore_index=True)

@@ -134,14 +134,6 @@ class TokenBuckets:
                 now = self._clock()
                 self._bucket(tenant, now).charge(nano(usd), now)
 
-    def left_usd(self, tenant: str | None) -> float:
-        """Return what a tenant's bucket holds now, USD; below 0 where retries overdrew it."""
-        with self._lock:
-            now = self._clock()
-            bucket = self._bucket(tenant, now)
-            bucket.refill(now)
-            return bucket.level / (NANO * DAY_NS)
-
     def _bucket(self, tenant: str | None, now: int) -> Bucket:
         bucket = self._buckets.get(tenant)
         if bucket is not None:

@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 
 from tierwise import cli
+from tierwise.commands import start
 from tierwise.eval import gate as gate_stage
 
 COMMANDS = [
@@ -77,6 +78,13 @@ def test_without_typer_one_line_names_the_extra() -> None:
     assert "tierwise[cli]" in done.stderr
 
 
+def test_no_command_loads_the_libraries_of_another() -> None:
+    heavy = "{'numpy', 'onnxruntime', 'pandas', 'yaml', 'mlflow', 'fastapi'}"
+    code = f"import sys; from tierwise.cli import build; build(); print({heavy} & set(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "set()"
+
+
 @pytest.mark.parametrize(
     ("module", "arguments", "extra"),
     [
@@ -99,7 +107,7 @@ def test_an_error_that_nobody_foresaw_is_not_hidden(monkeypatch: pytest.MonkeyPa
     def broken(distribution: str) -> str:
         raise RuntimeError("unforeseen")
 
-    monkeypatch.setattr(cli, "installed_version", broken)
+    monkeypatch.setattr(start, "installed_version", broken)
     monkeypatch.setattr(sys, "argv", ["tierwise", "version"])
     with pytest.raises(RuntimeError, match="unforeseen"):
         cli.main()
@@ -111,7 +119,7 @@ def test_ctrl_c_ends_quietly_with_130(
     def stopped(distribution: str) -> str:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(cli, "installed_version", stopped)
+    monkeypatch.setattr(start, "installed_version", stopped)
     assert call("version") == 130
     said = capsys.readouterr()
     assert said.out + said.err.strip() == ""

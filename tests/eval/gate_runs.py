@@ -67,6 +67,7 @@ def write_run(
     steps: StepTable | None = None,
     promised: dict[str, Any] | None = None,
     tiers: tuple[str, ...] = TIERS,
+    rules: str = "# none\n",
 ) -> Path:
     """Write what the gate reads; the bundle is built by its own stage."""
     run.mkdir(parents=True, exist_ok=True)
@@ -85,8 +86,9 @@ def write_run(
     save_steps(run / "steps.npz", replace(steps or even_steps(), tiers=tiers))
     (run / "traces.parquet").write_bytes(b"a table")
     (run / "params.yaml").write_text("bundle: {}\ngate: {}\n")
+    (run / "rules.yaml").write_text(rules)
     with pytest.MonkeyPatch.context() as patch:
-        arguments = ["bundle", "--run", str(run), "--params", str(run / "params.yaml")]
-        patch.setattr(sys, "argv", arguments)
+        patch.chdir(run)
+        patch.setattr(sys, "argv", ["bundle", "--run", str(run)])
         build.main()
     return run

@@ -139,6 +139,17 @@ def test_the_champion_itself_has_nothing_to_beat(good: Path) -> None:
     assert "the champion already" in rule(found, "cost").words
 
 
+def test_other_rules_on_the_champions_graph_are_not_asked_to_be_cheaper(
+    good: Path, dear: Path, tmp_path: Path
+) -> None:
+    ruled = write_run(tmp_path / "own", rules="pins: [{role: planner, tier: tier2}]")
+    found = judged(ruled, good / "policy")
+    assert found.passed
+    assert found.against == verify_bundle(good / "policy").digest
+    assert "rules, is not judged" in rule(found, "cost").words
+    assert "is not judged" not in rule(judged(ruled, dear / "policy"), "cost").words
+
+
 def test_a_lower_floor_than_the_champions_is_said(good: Path, dear: Path, tmp_path: Path) -> None:
     run = write_run(tmp_path / "own", promised=certificate(level=0.8))
     assert rule(judged(run, dear / "policy"), "floor").verdict == "warn"

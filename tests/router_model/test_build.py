@@ -29,8 +29,11 @@ CERTIFICATE = {
 MEASURED = {"policy": {"quality": 0.8}, "reference": {"quality": 0.82}, "curve": [1, 2, 3]}
 
 
-def write_run(run: Path, params: str = "bundle: {fallback: '', sequence: 7}\n") -> list[str]:
-    run.mkdir()
+def build_run(
+    run: Path, params: str = "bundle: {fallback: '', sequence: 7}\n", rules: str = "# none\n"
+) -> Path:
+    """Run the stage on a small run, in a folder with its params.yaml and rules.yaml."""
+    run.mkdir(exist_ok=True)
     small = small_fit()
     (run / "graph.onnx").write_bytes(small.graph)
     tiers = Catalogue(tuple(Tier(name, price_in=1.0) for name in small.fitted.spec.tiers))
@@ -43,16 +46,17 @@ def write_run(run: Path, params: str = "bundle: {fallback: '', sequence: 7}\n") 
         (run / f"{name}.json").write_text(json.dumps(value))
     (run / "traces.parquet").write_bytes(b"a table")
     (run / "params.yaml").write_text(params)
-    return ["bundle", "--run", str(run), "--params", str(run / "params.yaml")]
+    (run / "rules.yaml").write_text(rules)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(run)
+        patch.setattr(sys, "argv", ["bundle", "--run", str(run)])
+        build.main()
+    return run / "policy"
 
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("build") / "run"
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(sys, "argv", write_run(folder))
-        build.main()
-    return folder
+    return build_run(tmp_path_factory.mktemp("build") / "run").parent
 
 
 @pytest.fixture(scope="module")
@@ -131,28 +135,20 @@ def test_the_version_is_the_graphs_digest(bundle: VerifiedBundle) -> None:
     assert len(bundle.manifest.policy_version) == 12
 
 
-def test_the_same_run_gives_the_same_bytes(
-    run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(sys, "argv", write_run(tmp_path / "again"))
-    build.main()
+def test_the_same_run_gives_the_same_bytes(run: Path, tmp_path: Path) -> None:
+    again = build_run(tmp_path / "again")
     for file in (run / "policy").iterdir():
-        assert (tmp_path / "again" / "policy" / file.name).read_bytes() == file.read_bytes()
+        assert (again / file.name).read_bytes() == file.read_bytes()
 
 
-def test_a_fallback_can_be_any_tier(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    argv = write_run(tmp_path / "run", "bundle: {fallback: tier1}\n")
-    monkeypatch.setattr(sys, "argv", argv)
-    build.main()
-    assert verify_bundle(tmp_path / "run" / "policy").manifest.fallback == "tier1"
+def test_a_fallback_can_be_any_tier(tmp_path: Path) -> None:
+    policy = build_run(tmp_path / "run", "bundle: {fallback: tier1}\n")
+    assert verify_bundle(policy).manifest.fallback == "tier1"
 
 
-def test_a_fallback_that_is_no_tier_is_bad_input_and_nothing_is_written(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(sys, "argv", write_run(tmp_path / "run", "bundle: {fallback: huge}\n"))
+def test_a_fallback_that_is_no_tier_is_bad_input_and_nothing_is_written(tmp_path: Path) -> None:
     with pytest.raises(BadInput, match="tier0, tier1, tier2"):
-        build.main()
+        build_run(tmp_path / "run", "bundle: {fallback: huge}\n")
     assert not (tmp_path / "run" / "policy").exists()
 
 

@@ -14,8 +14,10 @@ from tierwise.data.tiers import Tier
 from tierwise.router_model.bundle import verify_bundle, write_bundle
 from tierwise.router_model.manifest import BundleError, Manifest
 from tierwise.router_model.rules import Known
-from tierwise.router_model.rules_apply import apply_rules, audit, lines, read_file
+from tierwise.router_model.rules_apply import apply_rules
+from tierwise.router_model.rules_audit import audit, lines
 from tierwise.router_model.rules_conflicts import warnings
+from tierwise.router_model.rules_file import read_file
 from tierwise.serve import Router
 
 RULES = """\
