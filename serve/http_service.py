@@ -87,9 +87,11 @@ class Service:
         Raises
         ------
         Refused
-            422 where the body is not a `StepRequest`.
+            422 where the body is not a `StepRequest`, or its pin is no tier of the policy.
         """
-        return encoded(self._decide(parsed(StepRequest, body), headers))
+        step = parsed(StepRequest, body)
+        self._check_pin(step, "pin")
+        return encoded(self._decide(step, headers))
 
     async def batch(self, body: bytes, headers: Headers, bucket: Bucket | None) -> bytes:
         """Decide steps in their order, leaving others their turn.
@@ -97,9 +99,11 @@ class Service:
         Raises
         ------
         Refused
-            422 where the body is not a `BatchRequest`.
+            422 where the body is not a `BatchRequest`, or a pin is no tier of the policy.
         """
         steps = parsed(BatchRequest, body).steps
+        for place, step in enumerate(steps):
+            self._check_pin(step, f"steps.{place}.pin")
         if bucket is not None:
             bucket.charge(len(steps) - 1)
         answers = []
@@ -148,6 +152,13 @@ class Service:
         """Close the file of outcomes."""
         if self._file is not None:
             self._file.close()
+
+    def _check_pin(self, step: StepRequest, where: str) -> None:
+        """Refuse a pin that is no tier: `Router.decide` would have to serve another one."""
+        if step.pin is not None and step.pin not in (tiers := self.router.manifest.tier_names):
+            raise Refused(
+                422, f"{where}: no tier of this policy, which has {', '.join(tiers)}"[:300]
+            )
 
     def _decide(self, step: StepRequest, headers: Headers) -> dict[str, Any]:
         asked, arguments = step.asked(), step.arguments()

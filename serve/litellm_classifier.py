@@ -17,7 +17,8 @@ In the proxy's config.yaml:
 
 The tiers of the policy are these four names in order, cheap to dear. What a classifier cannot do:
 keep LiteLLM's fallbacks away from a pinned step, and write outcomes down. `litellm_hook` does both.
-Imported by the proxy only: importing it reads the settings and opens the policy.
+Imported by the proxy only: importing it reads the settings, opens the policy and follows the folder
+that it is in.
 """
 
 from __future__ import annotations
@@ -28,9 +29,10 @@ from typing import Any, Protocol
 
 from tierwise.data.errors import BadInput
 from tierwise.serve.choose import NONE_ALLOWED
+from tierwise.serve.litellm_policy import Policy, columns, decide
 from tierwise.serve.litellm_request import step_of
-from tierwise.serve.litellm_settings import decide, load, settings
-from tierwise.serve.router import FALLBACK, Router
+from tierwise.serve.litellm_settings import settings
+from tierwise.serve.router import FALLBACK
 
 COMPLEXITIES = ("SIMPLE", "MEDIUM", "COMPLEX", "REASONING")
 
@@ -47,8 +49,8 @@ class TierClassifier:
 
     Parameters
     ----------
-    router : Router or None
-        The policy; without one every step is left to LiteLLM's `classifier_fallback`.
+    policy : Policy
+        While it has no sound bundle every step is left to LiteLLM's `classifier_fallback`.
 
     Raises
     ------
@@ -56,19 +58,14 @@ class TierClassifier:
         Where the policy has more tiers than there are complexities.
     """
 
-    def __init__(self, router: Router | None) -> None:
-        tiers = () if router is None else router.manifest.tier_names
-        if len(tiers) > len(COMPLEXITIES):
+    def __init__(self, policy: Policy) -> None:
+        if len(policy.tiers) > len(COMPLEXITIES):
             raise BadInput(
-                f"a policy of {len(tiers)} tiers",
+                f"a policy of {len(policy.tiers)} tiers",
                 f"at most {len(COMPLEXITIES)}, one for each complexity",
                 "use the callback tierwise.serve.litellm_hook.hook",
             )
-        self._router = router
-        self._complexity = dict(zip(tiers, COMPLEXITIES, strict=False))
-        self._columns = frozenset(
-            () if router is None else (column.name for column in router.manifest.context)
-        )
+        self._policy = policy
 
     def __deepcopy__(self, memo: dict[int, Any]) -> TierClassifier:
         """Return itself: LiteLLM copies its configuration, and a session cannot be copied."""
@@ -76,7 +73,8 @@ class TierClassifier:
 
     async def classify(self, context: RoutingContext) -> str | None:
         """Return the complexity of a request; None where the policy did not decide."""
-        if self._router is None:
+        router = self._policy.router
+        if router is None:
             return None
         metadata: Mapping[str, Any] = context.metadata
         data = {
@@ -84,11 +82,18 @@ class TierClassifier:
             "metadata": metadata,
             "proxy_server_request": {"headers": metadata.get("headers")},
         }
-        step = step_of(data, self._columns)
-        decision = decide(self._router, step)
+        decision = decide(router, step_of(data, columns(router)))
         if decision.reason in (FALLBACK, NONE_ALLOWED):
             return None
-        return self._complexity[decision.tier]
+        # By the first bundle's tiers, which the configuration was written for: a later bundle may
+        # have fewer. One of more than four that came after a broken one has no name beyond.
+        return dict(zip(self._policy.tiers, COMPLEXITIES, strict=False)).get(decision.tier)
 
 
-classifier = TierClassifier(load(settings(os.environ)))
+def _following() -> Policy:
+    policy = Policy(settings(os.environ))
+    policy.follow()
+    return policy
+
+
+classifier = TierClassifier(_following())

@@ -7,7 +7,7 @@ In the proxy's config.yaml, where a tier's name is the `model_name` of its deplo
 
 Requests for the model `tierwise` are routed, others pass; docs/gateways.md has the settings, the
 headers and what LiteLLM itself does around it. Imported by the proxy only: importing it reads the
-settings and opens the policy.
+settings, opens the policy and follows the folder that it is in.
 """
 
 from __future__ import annotations
@@ -24,8 +24,9 @@ from tierwise.serve.choose import NONE_ALLOWED
 from tierwise.serve.decision import Decision, without_estimates
 from tierwise.serve.decision_log import DecisionLog
 from tierwise.serve.litellm_outcome import Open, outcome
+from tierwise.serve.litellm_policy import Policy, columns, decide
 from tierwise.serve.litellm_request import Step, step_of
-from tierwise.serve.litellm_settings import Settings, decide, load, settings
+from tierwise.serve.litellm_settings import Settings, settings
 from tierwise.serve.outcomes import Memory
 from tierwise.serve.router import FALLBACK, Router
 
@@ -36,18 +37,14 @@ class TierwiseHook(CustomLogger):
     Parameters
     ----------
     chosen : Settings
-        What to route and where to write.
+        What to route, by which policy, and where to write.
     """
 
     def __init__(self, chosen: Settings) -> None:
         super().__init__()
         self._settings = chosen
-        self._router: Router | None = load(chosen)
-        self._columns = (
-            frozenset()
-            if self._router is None
-            else frozenset(column.name for column in self._router.manifest.context)
-        )
+        self._policy = Policy(chosen)
+        self._policy.follow()
         self._log = DecisionLog(chosen.outcomes) if chosen.outcomes else None
         self._open = Memory[Open]()  # what is forgotten while its call goes on is not written down
 
@@ -62,12 +59,13 @@ class TierwiseHook(CustomLogger):
             Status 400 for a pin that is no tier, or not the model asked for; 503 where no tier may
             serve the step.
         """
-        step, model = step_of(data, self._columns), data.get("model")
+        router = self._policy.router
+        step, model = step_of(data, columns(router)), data.get("model")
         if model != self._settings.model:
             if step.pin is not None:
                 _hold(step.pin, model, data)
             return data
-        decision = self._decide(step)
+        decision = self._decide(router, step)
         data["model"] = decision.tier
         if step.pin is not None or decision.allowed != decision.tiers:
             data["disable_fallbacks"] = True  # LiteLLM's know nothing of tiers that may not serve
@@ -88,13 +86,13 @@ class TierwiseHook(CustomLogger):
         """Write down a call that failed; LiteLLM may try again."""
         self._write(kwargs, done=False)
 
-    def _decide(self, step: Step) -> Decision:
-        if self._router is None:  # then a fallback is named, `load` saw to it
+    def _decide(self, router: Router | None, step: Step) -> Decision:
+        if router is None:  # then a fallback is named, `Policy` saw to it
             return without_estimates(step.pin or str(self._settings.fallback), 0, FALLBACK, "")
-        tiers = self._router.manifest.tier_names
+        tiers = router.manifest.tier_names
         if step.pin is not None and step.pin not in tiers:
             raise HTTPException(400, f"tier {step.pin!r}; expected one of {', '.join(tiers)}")
-        decision = decide(self._router, step)
+        decision = decide(router, step)
         if decision.reason == NONE_ALLOWED:
             raise HTTPException(503, "no tier may serve this step")
         return decision

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import logging
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from tierwise.data.errors import BadInput
-from tierwise.serve.decision import Decision
-from tierwise.serve.litellm_request import Step
-from tierwise.serve.router import Router
 
-log = logging.getLogger("tierwise.litellm")
+RELOAD_S = 10.0
+"""Seconds between two looks for a newer bundle, where nothing is set."""
+_ALIAS = "champion"
 
 
 @dataclass(frozen=True)
@@ -22,7 +21,7 @@ class Settings:
     Attributes
     ----------
     policy : Path
-        TIERWISE_POLICY, the bundle.
+        TIERWISE_POLICY, the bundle; with a registry, the local copy of its last good one.
     digest : str or None
         TIERWISE_DIGEST, its manifest's SHA-256 as known from elsewhere.
     public_key : Path or None
@@ -35,6 +34,16 @@ class Settings:
         TIERWISE_OUTCOMES, the file that outcomes are appended to.
     text : bool
         TIERWISE_OUTCOMES_TEXT=1: the steps' texts go into that file.
+    reload_s : float
+        TIERWISE_RELOAD, seconds between two looks for a newer bundle; 0 never looks.
+    registry : tuple of str, or None
+        TIERWISE_MLFLOW, `name@alias` of a model in MLflow's registry, whose bundles are followed in
+        place of the folder; the alias is `champion` where not said.
+    accepted : Path or None
+        TIERWISE_ACCEPTED, the file that remembers what was served, so that a restart takes no older
+        bundle.
+    allow_older : bool
+        TIERWISE_ALLOW_OLDER=1: older bundles than those served before are taken.
     """
 
     policy: Path
@@ -44,6 +53,10 @@ class Settings:
     fallback: str | None = None
     outcomes: Path | None = None
     text: bool = False
+    reload_s: float = RELOAD_S
+    registry: tuple[str, str] | None = None
+    accepted: Path | None = None
+    allow_older: bool = False
 
 
 def settings(environ: Mapping[str, str]) -> Settings:
@@ -52,47 +65,42 @@ def settings(environ: Mapping[str, str]) -> Settings:
     Raises
     ------
     BadInput
-        Where no policy is named.
+        Where no policy is named, or a setting cannot be read.
     """
-    if not environ.get("TIERWISE_POLICY"):
+    given = {name: value for name, value in environ.items() if value}
+    if "TIERWISE_POLICY" not in given:
         raise BadInput("no TIERWISE_POLICY", "the folder of a bundle", "set it for the proxy")
-    key, outcomes = environ.get("TIERWISE_PUBLIC_KEY"), environ.get("TIERWISE_OUTCOMES")
+    key, outcomes, accepted = (
+        Path(given[name]) if name in given else None
+        for name in ("TIERWISE_PUBLIC_KEY", "TIERWISE_OUTCOMES", "TIERWISE_ACCEPTED")
+    )
     return Settings(
-        Path(environ["TIERWISE_POLICY"]),
-        environ.get("TIERWISE_DIGEST") or None,
-        Path(key) if key else None,
-        environ.get("TIERWISE_MODEL") or "tierwise",
-        environ.get("TIERWISE_FALLBACK") or None,
-        Path(outcomes) if outcomes else None,
-        environ.get("TIERWISE_OUTCOMES_TEXT") == "1",
+        policy=Path(given["TIERWISE_POLICY"]),
+        digest=given.get("TIERWISE_DIGEST"),
+        public_key=key,
+        model=given.get("TIERWISE_MODEL", "tierwise"),
+        fallback=given.get("TIERWISE_FALLBACK"),
+        outcomes=outcomes,
+        text=given.get("TIERWISE_OUTCOMES_TEXT") == "1",
+        reload_s=_seconds(given.get("TIERWISE_RELOAD", str(RELOAD_S))),
+        registry=_registry(given["TIERWISE_MLFLOW"]) if "TIERWISE_MLFLOW" in given else None,
+        accepted=accepted,
+        allow_older=given.get("TIERWISE_ALLOW_OLDER") == "1",
     )
 
 
-def load(chosen: Settings) -> Router | None:
-    """Open the policy; None, and a line in the log, where it is not sound but a fallback is named.
-
-    Raises
-    ------
-    BadInput
-        Where it is not sound and no fallback is named: nothing could be served.
-    """
+def _seconds(text: str) -> float:
     try:
-        return Router.load(chosen.policy, chosen.digest, public_key=chosen.public_key)
-    except BadInput as error:
-        if chosen.fallback is None:
-            raise
-        log.error("no policy, %s serves every step: %s", chosen.fallback, error)
-        return None
+        seconds = float(text)
+    except ValueError:
+        seconds = math.nan
+    if not 0 <= seconds < math.inf:
+        raise BadInput(f"TIERWISE_RELOAD {text!r}"[:99], "seconds; 0 never looks", "mend it")
+    return seconds
 
 
-def decide(router: Router, step: Step) -> Decision:
-    """Decide a step; never raises."""
-    return router.decide(
-        step.messages,
-        role=step.role,
-        tenant=step.whose.get("tenant"),
-        data_class=step.data_class,
-        pin=step.pin,
-        **step.limits,
-        **step.context,
-    )
+def _registry(text: str) -> tuple[str, str]:
+    name, _, alias = text.partition("@")
+    if not name:
+        raise BadInput(f"TIERWISE_MLFLOW {text!r}"[:99], "name@alias of a model", "mend it")
+    return name, alias or _ALIAS

@@ -68,10 +68,17 @@ class Poller:
         self._thread = Thread(target=self._run, name="tierwise-poller", daemon=True)
 
     def __enter__(self) -> Poller:
-        self._thread.start()
+        self.start()
         return self
 
     def __exit__(self, *_: object) -> None:
+        self.stop()
+
+    def start(self) -> None:
+        """Begin to look; the process does not wait for it to end."""
+        self._thread.start()
+
+    def stop(self) -> None:
         """Stop; a look that is under way is left to end by itself."""
         self._stopped.set()
         self._thread.join(timeout=_TICK)

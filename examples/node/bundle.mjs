@@ -43,11 +43,6 @@ function checkManifest(manifest) {
       throw new BundleError(`file name ${JSON.stringify(file.name)}`);
     }
   }
-  // Rules that people set are the host's to apply. This one applies none: serving without them
-  // would break a pin in silence.
-  if (manifest.rules.length > 0) {
-    throw new BundleError("rules in the manifest, which this loader does not apply");
-  }
 }
 
 function readFiles(folder, manifest) {

@@ -1,5 +1,6 @@
-// Everything a loader has to get right: node conformance.mjs BUNDLE VECTORS
-// Exit code 0: all of it holds; 1: something differs.
+// Everything a loader has to get right: node conformance.mjs BUNDLE VECTORS [RULES.jsonl]
+// RULES.jsonl is what ../conformance/rules.py writes. Exit code 0: all of it holds; 1: something
+// differs.
 
 import fs from "node:fs";
 import path from "node:path";
@@ -7,9 +8,10 @@ import { contextRow } from "./context.mjs";
 import { cap, textOf, utf8 } from "./messages.mjs";
 import { Policy } from "./policy.mjs";
 
-const [bundle, vectors] = process.argv.slice(2);
-const lines = (name) =>
-  fs.readFileSync(path.join(vectors, name), "utf8").trim().split("\n").map((line) => JSON.parse(line));
+const [bundle, vectors, ruled] = process.argv.slice(2);
+const parsed = (file) =>
+  fs.readFileSync(file, "utf8").trim().split("\n").map((line) => JSON.parse(line));
+const lines = (name) => parsed(path.join(vectors, name));
 
 let failed = 0;
 function report(what, results) {
@@ -33,12 +35,31 @@ report("contexts", lines("contexts.jsonl").map((one) => {
   return [one.name, same && ignored.join() === one.ignored.join()];
 }));
 
+/** Decide every step with rules and outages in place of the bundle's own. */
+async function underRules(policy, sets) {
+  const results = [];
+  for (const [number, { tiers, rules, outages, steps }] of sets.entries()) {
+    const other = new Policy({ ...policy.manifest, tiers, rules }, policy.digest, policy.session);
+    outages.forEach((vendor) => other.setOutage(vendor));
+    for (const [place, { step, asked, decision }] of steps.entries()) {
+      const { data_class: dataClass, max_latency_s: maxLatencyS, ...rest } = asked;
+      const { nextTier, ...got } = await other.decide(step, { ...rest, dataClass, maxLatencyS });
+      const found = { ...got, next_tier: nextTier };
+      const own = Object.keys(decision).map((name) => found[name]);
+      const holds = JSON.stringify(own) === JSON.stringify(Object.values(decision));
+      results.push([`line ${number + 1}, step ${place + 1}: ${JSON.stringify(own)}`, holds]);
+    }
+  }
+  return results;
+}
+
 try {
   const policy = await Policy.load(bundle);
   console.log(`golden vectors: ${policy.examples} of ${policy.examples} agree, policy ` +
     `${policy.manifest.policy_version}, manifest ${policy.digest}`);
   const decision = await policy.decide("Extract the invoice date", { role: "worker" });
   console.log(JSON.stringify({ tier: decision.tier, reason: decision.reason }));
+  if (ruled) report("decisions under rules", await underRules(policy, parsed(ruled)));
 } catch (error) {
   console.log(`golden vectors: ${error.message}`);
   failed += 1;

@@ -1,5 +1,5 @@
 // What a caller says about a step -> the graph's `context` input. What cannot be read is unknown
-// (NaN) and named in `ignored`, never an error: docs/gateways.md, step 6.
+// (NaN) and named in `ignored`, never an error: docs/gateways.md, step 4.
 
 const LARGEST = { number: 3.0e38, flag: 1 };
 

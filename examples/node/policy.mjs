@@ -1,13 +1,16 @@
 // A tierwise policy in Node: verified on load, decided by the graph, never an error per step.
 //
 //   const policy = await Policy.load("artifacts/fleet/policy");
-//   const { tier, reason } = await policy.decide(messages, { role: "worker" });
+//   const { tier, reason, rule } = await policy.decide(messages, { role: "worker", tenant: "acme" });
 
 import ort from "onnxruntime-node";
 import { BundleError, readBundle } from "./bundle.mjs";
+import { askedAbout, byGraph, named, withoutGraph } from "./choose.mjs";
 import { contextRow } from "./context.mjs";
 import { withoutDefaults } from "./defaults.mjs";
 import { cap, textOf, utf8 } from "./messages.mjs";
+import { RuleBook } from "./rules.mjs";
+import { has, highest, lowest } from "./tiers.mjs";
 
 const OPTIONAL = ["allowed", "floor", "max_latency_s"];
 const SESSION = { intraOpNumThreads: 1, interOpNumThreads: 1, logSeverityLevel: 3 };
@@ -16,11 +19,14 @@ const EXACT = ["tier", "reason", "point", "next_tier"];
 const TOLERANCE = 1e-4;
 
 export class Policy {
+  outages = new Set();
+
   constructor(manifest, digest, session) {
     this.manifest = manifest;
     this.digest = digest;
-    this.tiers = manifest.tiers.map((tier) => tier.name);
     this.session = session;
+    this.book = new RuleBook(manifest);
+    this.tiers = this.book.tiers;
   }
 
   /** Verify a bundle and open it; `trust` may hold `digest` and `publicKey`, see bundle.mjs. */
@@ -33,24 +39,56 @@ export class Policy {
     return policy;
   }
 
-  /** Decide a step, a text or messages; on any fault the fallback tier, reason `fallback`. */
-  async decide(step, { role, allowed, floor, maxLatencyS, ...context } = {}) {
-    let [mask, ignored] = [null, []];
+  /** Say that a vendor is out, or is back. */
+  setOutage(vendor, out = true) {
+    if (out) this.outages.add(this.book.known(vendor));
+    else this.outages.delete(vendor);
+  }
+
+  /**
+   * Decide a step, a text or messages; on any fault the fallback tier, reason `fallback`. `asked`
+   * holds role, tenant, dataClass, pin, allowed, floor, maxLatencyS, and columns of the context.
+   */
+  async decide(step, asked) {
+    const out = this.book.ofVendors([...this.outages]);
+    const at = { limits: this.book.open, called: this.book.every, out, pin: false, ignored: [] };
+    at.may = at.limits.may & ~out;
     try {
-      const text = utf8(textOf(step));
-      const given = role === undefined ? context : { ...context, role };
-      const found = contextRow(this.manifest.context, text.length, given);
-      ignored = found.ignored;
-      if (allowed) mask = this.tiers.map((name) => Number([allowed].flat().includes(name)));
-      const limits = { floor: finite(floor), maxLatencyS: notNan(maxLatencyS) };
-      const { decision } = await this.run(cap(text), found.row, { allowed: mask, ...limits });
-      return this.read(decision, ignored, mask ?? this.tiers.map(() => 1));
+      const numbers = await this.consider(at, step, asked ?? {});
+      if (numbers === null) return this.answer(at, withoutGraph(this.book, at));
+      return this.answer(at, byGraph(this.book, at, this.read(numbers)), numbers);
     } catch {
-      let tier = this.tiers.indexOf(this.manifest.fallback);
-      // A pin holds in a fault too: the dearest of the allowed.
-      if (mask && !mask[tier] && mask.includes(1)) tier = mask.lastIndexOf(1);
-      return this.without(tier, "fallback", ignored);
+      let tier = named(at.limits, this.tiers.indexOf(this.manifest.fallback));
+      if (at.may && !has(at.may, tier)) tier = highest(at.may); // a pin holds in a fault too
+      return this.without(at, tier, "fallback", at.limits.pinned ? at.limits.rule : "");
     }
+  }
+
+  /** Find out what holds for a step; return what the graph says of it, null where it is not asked. */
+  async consider(at, step, asked) {
+    const { role, tenant, dataClass, pin, allowed, floor, maxLatencyS, ...context } = asked;
+    at.limits = this.book.limits(role, tenant, dataClass, context);
+    at.may = at.limits.may & ~at.out;
+    if (pin !== undefined && pin !== null) {
+      at.called = 1 << this.book.place(pin);
+      at.pin = true;
+    }
+    if (allowed !== undefined && allowed !== null) {
+      const names = typeof allowed === "string" ? [allowed] : [...allowed];
+      at.called &= this.book.setOf(names.filter((name) => this.tiers.includes(name)));
+    }
+    at.may &= at.called;
+    if (at.limits.tier >= 0 || at.pin) return null;
+    const text = utf8(textOf(step));
+    const { row, ignored } = contextRow(this.manifest.context, text.length, { ...context, role });
+    at.ignored = ignored;
+    [at.floor, at.floorRule] = this.book.floor(role, finite(floor));
+    [at.limitS, at.limitRule] = this.book.limit(context.workload, notNan(maxLatencyS));
+    if (!at.may) return null;
+    const tiers = askedAbout(this.book, at);
+    const mask = this.tiers.map((_, place) => Number(has(tiers, place)));
+    const limits = { allowed: mask, floor: at.floor, maxLatencyS: at.limitS };
+    return (await this.run(cap(text), row, limits)).decision;
   }
 
   /** Run the graph. NaN is no floor of the caller's own, infinity no limit. */
@@ -67,31 +105,47 @@ export class Policy {
     return { decision: Array.from(decision.data), ids: Array.from(ids.data, Number) };
   }
 
-  read(decision, ignored, may) {
+  read(numbers) {
     const { outputs, reasons } = this.manifest;
-    const tier = decision[outputs.tier];
-    let next = decision[outputs.next_tier]; // a retry keeps to the allowed tiers too
-    if (!may[next]) next = may.findIndex((one, place) => one && place > tier);
-    const reason = reasons[decision[outputs.reason]];
-    if (tier === -1 && reason === "none_allowed") {
-      return this.without(this.tiers.indexOf(this.manifest.fallback), reason, ignored);
-    }
-    if (!(tier in this.tiers) || reason === undefined) throw new RangeError("no decision");
+    const start = outputs.latency_s;
     return {
-      ...this.without(tier, reason, ignored),
-      quality: decision[outputs.quality + tier],
-      costUsd: decision[outputs.cost_usd + tier],
-      totalCostUsd: decision[outputs.total_cost_usd + tier],
-      lead: decision[outputs.lead],
-      ood: decision[outputs.ood],
-      nextTier: this.tiers[next] ?? null,
-      check: decision[outputs.check] > 0,
+      tier: numbers[outputs.tier],
+      reason: reasons[numbers[outputs.reason]],
+      seconds: numbers.slice(start, start + this.tiers.length),
     };
   }
 
-  without(tier, reason, ignored) {
+  answer(at, { tier, reason, rule }, numbers) {
+    if (tier === -1) {
+      const other = named(at.limits, this.tiers.indexOf(this.manifest.fallback));
+      return this.without(at, other, reason, rule);
+    }
+    const { outputs } = this.manifest;
+    const asked = numbers !== undefined && numbers[outputs.tier] === tier;
+    const found = this.without(at, tier, reason, rule);
+    found.nextTier = this.next(at.may, tier, asked ? numbers[outputs.next_tier] : -1);
+    if (numbers === undefined) return found;
     return {
-      ...{ tier: this.tiers[tier], reason, policyVersion: this.manifest.policy_version, ignored },
+      ...found,
+      quality: numbers[outputs.quality + tier],
+      costUsd: numbers[outputs.cost_usd + tier],
+      totalCostUsd: numbers[outputs.total_cost_usd + tier],
+      lead: asked ? numbers[outputs.lead] : NaN, // it is about the graph's tier
+      ood: numbers[outputs.ood],
+      check: asked && numbers[outputs.check] > 0,
+    };
+  }
+
+  /** Where to go after a failed check: the ladder's rung, or the next that may serve. */
+  next(may, tier, following) {
+    const next = has(may, following) ? following : lowest(may & ~((2 << tier) - 1));
+    return this.tiers[next] ?? null;
+  }
+
+  without(at, tier, reason, rule) {
+    return {
+      ...{ tier: this.tiers[tier], reason, rule, policyVersion: this.manifest.policy_version },
+      ...{ ignored: at.ignored, allowed: this.book.names(at.may) },
       ...{ quality: NaN, costUsd: NaN, totalCostUsd: NaN, lead: NaN, ood: NaN },
       ...{ nextTier: null, check: false },
     };
@@ -130,13 +184,13 @@ const real = (one) => (one === null ? NaN : one === "inf" ? Infinity : one === "
 
 // A limit that cannot be read must not loosen anything, so it throws and the fallback serves.
 function finite(value) {
-  if (value !== undefined && !Number.isFinite(value)) throw new RangeError("floor");
+  if (value === undefined || value === null) return undefined;
+  if (!Number.isFinite(value)) throw new RangeError("floor");
   return value;
 }
 
 function notNan(value) {
-  if (value !== undefined && (typeof value !== "number" || Number.isNaN(value))) {
-    throw new RangeError("maxLatencyS");
-  }
+  if (value === undefined || value === null) return undefined;
+  if (typeof value !== "number" || Number.isNaN(value)) throw new RangeError("maxLatencyS");
   return value;
 }

@@ -7,6 +7,7 @@ import json
 import os
 import shutil
 import subprocess
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,30 +18,40 @@ import pytest
 from tests.integrations.conftest import EXAMPLES
 from tierwise.router_model.bundle import verify_bundle
 
+RULES = {
+    "version": 1,
+    "pins": [
+        {"name": "plans", "role": ["planner"], "tier": "frontier", "allowed": ["frontier"]},
+        {"name": "personal", "data_class": ["personal"], "tier": None, "allowed": ["mid", "small"],
+         "unless": {"role": ["planner"]}},
+    ],
+    "failover": {"vendor-a": ["vendor-b"]},
+    "latency_s": {"interactive": 2.0},
+    "fixed_roles": {"router": "small"},
+}  # fmt: skip
+
 
 @pytest.fixture(scope="module", params=["node", "rust"])
 def loader(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Loader:
     """Return what runs a loader on a bundle."""
     if request.param == "node":
-        vectors = str(EXAMPLES / "conformance")
-        return Loader(["node", str(EXAMPLES / "node" / "conformance.mjs")], [vectors])
+        return Loader(["node", str(EXAMPLES / "node" / "conformance.mjs")])
     target = tmp_path_factory.mktemp("rust")
     build = ["cargo", "build", "--release", "--offline", "--target-dir", str(target)]
     subprocess.run(build, cwd=EXAMPLES / "rust", check=True)
-    return Loader([str(target / "release" / "tierwise-rust-example")], [])
+    return Loader([str(target / "release" / "tierwise-rust-example")])
 
 
 @dataclass
 class Loader:
-    """A command that gets a bundle between its own arguments."""
+    """A command that checks itself with a bundle and with vectors."""
 
     command: list[str]
-    rest: list[str]
 
-    def run(self, policy: Path) -> subprocess.CompletedProcess[str]:
+    def run(self, policy: Path, *more: str) -> subprocess.CompletedProcess[str]:
         (library,) = Path(onnxruntime.__file__).parent.glob("capi/libonnxruntime.so.*")
         return subprocess.run(
-            [*self.command, str(policy), *self.rest],
+            [*self.command, str(policy), str(EXAMPLES / "conformance"), *more],
             env=os.environ | {"ORT_DYLIB_PATH": str(library)},
             capture_output=True, text=True, timeout=120, check=False,
         )  # fmt: skip
@@ -65,7 +76,6 @@ def test_every_golden_vector_agrees(loader: Loader, policy: Path) -> None:
     assert f"golden vectors: {count} of {count} agree" in done.stdout
 
 
-@pytest.mark.parametrize("loader", ["node"], indirect=True)
 def test_every_text_and_every_context_agrees(loader: Loader, policy: Path) -> None:
     said = loader.run(policy).stdout
     assert "differs" not in said
@@ -101,8 +111,56 @@ def test_a_required_file_of_an_unknown_role_is_refused(loader: Loader, copy: Pat
     assert "role new" in loader.run(copy).stdout
 
 
-def test_rules_that_this_loader_does_not_apply_are_refused(loader: Loader, copy: Path) -> None:
-    rewrite(copy, rules=[{"version": 1, "forbidden_vendors": ["vendor-a"]}])
+@pytest.mark.parametrize("seed", ["0", "1", "2"])
+def test_random_rules_are_applied_as_the_router_applies_them(
+    loader: Loader, copy: Path, tmp_path: Path, seed: str
+) -> None:
+    """The bundle's own rules, and 150 other sets of rules in their place."""
+    rewrite(copy, rules=[RULES])
+    write = [sys.executable, str(EXAMPLES / "conformance" / "rules.py"), str(copy)]
+    said = subprocess.run(
+        [*write, "--sets", "150", "--steps", "30", "--seed", seed],
+        check=True, capture_output=True, text=True,
+    ).stdout  # fmt: skip
+    sets = [json.loads(line) for line in said.splitlines()]
+    assert len(sets[0]["rules"][0]["pins"]) == len(RULES["pins"])
+    (tmp_path / "rules.jsonl").write_text(said)
+    done = loader.run(copy, str(tmp_path / "rules.jsonl"))
+    count = sum(len(one["steps"]) for one in sets)
+    assert f"decisions under rules: {count} of {count} agree" in done.stdout, done.stdout[-3000:]
+    assert done.returncode == 0
+
+
+@pytest.mark.parametrize(
+    "rules",
+    [
+        {"budgets": {"default": {"usd": 1, "usd_per_day": 1}}},
+        {"explore": {"rate": 0.1}},
+        {"version": 2},
+        {"quotas": {}},
+        {"forbidden_vendors": ["vendor-z"]},
+        {"fixed_roles": {"worker": "huge"}},
+        {
+            "pins": [
+                {"name": "by weekday", "weekday": ["monday"], "tier": "mid", "allowed": ["mid"]}
+            ]
+        },
+        {"pins": [{"name": "everybody", "tier": "mid", "allowed": ["mid"]}]},
+        {"pins": [{"name": "no", "irreversible": False, "tier": "mid", "allowed": ["mid"]}]},
+    ],
+    ids=lambda rules: next(iter(rules)),
+)
+def test_rules_that_a_loader_does_not_apply_are_refused(
+    loader: Loader, copy: Path, rules: dict[str, Any]
+) -> None:
+    rewrite(copy, rules=[{"version": 1} | rules])
+    done = loader.run(copy)
+    assert done.returncode == 1
+    assert "rules" in done.stdout
+
+
+def test_two_objects_of_rules_are_refused(loader: Loader, copy: Path) -> None:
+    rewrite(copy, rules=[{"version": 1}, {"version": 1}])
     assert "rules" in loader.run(copy).stdout
 
 

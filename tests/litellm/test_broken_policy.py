@@ -8,7 +8,8 @@ import pytest
 
 from tests.litellm.proxies import Proxy, served
 from tierwise.data.errors import BadInput
-from tierwise.serve.litellm_settings import load, settings
+from tierwise.serve.litellm_policy import Policy
+from tierwise.serve.litellm_settings import settings
 
 Steps = dict[tuple[str, str], str]
 
@@ -34,4 +35,4 @@ def test_the_complexity_router_goes_to_its_default_model(broken: Proxy, fallback
 
 def test_a_proxy_with_neither_policy_nor_fallback_does_not_start(tmp_path: Path) -> None:
     with pytest.raises(BadInput, match=r"manifest\.json"):
-        load(settings({"TIERWISE_POLICY": str(tmp_path)}))
+        Policy(settings({"TIERWISE_POLICY": str(tmp_path)}))

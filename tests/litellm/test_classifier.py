@@ -31,9 +31,8 @@ def test_a_policy_of_more_than_four_tiers_is_sent_to_the_hook(
     monkeypatch.setitem(os.environ, "TIERWISE_POLICY", str(policy))
     from tierwise.serve.litellm_classifier import TierClassifier
 
-    five = SimpleNamespace(manifest=SimpleNamespace(tier_names=tuple("abcde"), context=()))
     with pytest.raises(BadInput, match="litellm_hook"):
-        TierClassifier(five)
+        TierClassifier(SimpleNamespace(tiers=tuple("abcde")))
 
 
 def test_a_step_the_policy_cannot_decide_is_left_to_litellm(
@@ -43,4 +42,5 @@ def test_a_step_the_policy_cannot_decide_is_left_to_litellm(
     from tierwise.serve.litellm_classifier import TierClassifier
 
     request = SimpleNamespace(structured_messages=7, metadata={})
-    assert asyncio.run(TierClassifier(router).classify(request)) is None
+    following = SimpleNamespace(tiers=router.manifest.tier_names, router=router)
+    assert asyncio.run(TierClassifier(following).classify(request)) is None

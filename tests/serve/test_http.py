@@ -132,6 +132,19 @@ def test_a_body_that_is_no_step_is_refused_in_one_line_without_its_text(
     assert SECRET not in reply.value["detail"]
 
 
+def test_a_pin_that_is_no_tier_is_refused_with_the_names_of_the_tiers(
+    served: Sidecar, router: Router
+) -> None:
+    tiers = ", ".join(router.manifest.tier_names)
+    step = {"text": SECRET, "pin": "gpt-9"}
+    alone = served.call("POST", "/v1/route", step)
+    assert (alone.status, alone.value["detail"][:5]) == (422, "pin: ")
+    batch = served.call("POST", "/v1/route/batch", {"steps": [{"text": "x"}, step]})
+    assert (batch.status, batch.value["detail"][:13]) == (422, "steps.1.pin: ")
+    assert all(reply.value["detail"].endswith(tiers) for reply in (alone, batch))
+    assert router.decide(SECRET, pin="gpt-9").reason == "fallback"  # which never raises
+
+
 def test_no_name_in_a_context_collides_with_an_argument(served: Sidecar) -> None:
     """Each would be given twice, and that is an error of the sidecar, not of the caller."""
     for name in set(StepRequest.model_fields) - {"context"}:
