@@ -1,9 +1,10 @@
 """What a decision costs: from str to tier, beside an empty call, an encoder and a peer.
 
-One process, one thread, texts that all differ, cases in random order in every round; each figure is
-the median over rounds of the ratio to the empty ONNX Runtime call just before and just after. The
-encoder has random weights, see `bench_encoder`: its time is compared, not what it says. LiteLLM's
-heuristic runs in an environment of its own and is compared by the thread CPU time of both.
+One process, one thread, texts that all differ (`bench_texts`), cases in random order in every
+round; each figure is the median over rounds of the ratio to the empty ONNX Runtime call just before
+and just after. The encoder has random weights (`bench_encoder`): its time is compared, not what
+it says. LiteLLM's heuristic runs in an environment of its own and is compared by the thread CPU
+time of both.
 """
 
 from __future__ import annotations
@@ -21,17 +22,16 @@ from typing import Any
 import numpy as np
 import onnxruntime
 
-from tierwise.data.fleet import FleetParams, draw, make_world
 from tierwise.data.messages import cap, utf8
 from tierwise.eval.bench_encoder import encoder_call
 from tierwise.eval.bench_peer import Peer
+from tierwise.eval.bench_texts import Texts, fleet_texts, mixed_texts
 from tierwise.eval.clock import Call, Case, Timed, clock, quartiles
 
-LENGTHS = {"0 words": 0, "20 words": 20, "200 words": 200, "2,000 words": 2_000}
-LARGE, LARGE_BYTES = "100 KB", 100_000
-TEXTS, SLOW_TEXTS = 100, 3  # of each length a round
+SLOW_TEXTS = 3  # of each length a round
 LOADS = 15
-DECIDE, PINNED, ENCODER, CUDA = "decide", "decide, pinned", "int8 encoder", "graph on CUDA"
+DECIDE, FLEET, PINNED = "decide", "decide, fleet's texts", "decide, pinned"
+ENCODER, CUDA = "int8 encoder", "graph on CUDA"
 PEER = "LiteLLM heuristic"
 
 Decide = Callable[[str], object]
@@ -81,25 +81,14 @@ class Bench:
         }
 
 
-def fleet_texts(rng: np.random.Generator, count: int = TEXTS) -> dict[str, list[str]]:
-    """Return texts of each length, all different, from the simulated fleet's own steps."""
-    fleet = draw(make_world(FleetParams(), rng), 400, rng)
-    words = " ".join(fleet.steps["text"]).split()
-    starts = rng.integers(0, len(words) - 2_000, count)
-    texts = {name: [" ".join(words[s : s + n]) for s in starts] for name, n in LENGTHS.items()}
-    many = " ".join(words)
-    many *= LARGE_BYTES * 2 // len(many) + 1
-    texts[LARGE] = [many[s : s + LARGE_BYTES] for s in starts]
-    return texts
-
-
 def cases(
-    decide: Decide, pinned: Decide, policy: bytes, texts: Mapping[str, list[str]], encoder: Decide
+    decide: Decide, pinned: Decide, policy: bytes, texts: Texts, fleet: Texts, encoder: Decide
 ) -> dict[Case, Call]:
     """Return the calls to be timed."""
     calls: dict[Case, Call] = {}
     for length, some in texts.items():
         calls[DECIDE, length] = decide, some
+        calls[FLEET, length] = decide, fleet[length]
         calls[ENCODER, length] = encoder, some[:SLOW_TEXTS]
     calls[PINNED, "200 words"] = pinned, texts["200 words"]
     if "CUDAExecutionProvider" in onnxruntime.get_available_providers():
@@ -144,10 +133,10 @@ def bench(
         The Python of an environment that has LiteLLM.
     rng : Generator
     """
-    texts = fleet_texts(rng)
-    words = sorted({word for some in texts.values() for text in some for word in text.split()})
+    texts, fleet = mixed_texts(rng), fleet_texts(rng)
+    reading = [text for some in (texts, fleet) for text in some["2,000 words"]]
     graph = (policy / "policy.onnx").read_bytes()
-    calls = cases(decide, pinned, graph, texts, encoder_call(words))
+    calls = cases(decide, pinned, graph, texts, fleet, encoder_call(reading))
     timed, bases = clock(calls, rounds, rng)
     peer_us: dict[str, float] = {}
     if peer is not None:

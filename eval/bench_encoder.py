@@ -19,18 +19,18 @@ from numpy.typing import NDArray
 LONGEST = 512  # tokens; longer texts are cut, as that model's users do
 WORDS = 30_522
 LAYERS = 6
-SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]")
 
 
 def encoder_call(
-    words: list[str], longest: int = LONGEST, layers: int = LAYERS
+    reading: list[str], longest: int = LONGEST, layers: int = LAYERS
 ) -> Callable[[str], NDArray[np.float32]]:
     """Return text -> embedding: tokenizer and int8 encoder in ONNX Runtime, one thread.
 
     Parameters
     ----------
-    words : list of str
-        Known whole, one token each: that favors the encoder, whose own vocabulary splits words.
+    reading : list of str
+        Texts from which its vocabulary is learned. Where they are the ones to be timed, that
+        favors the encoder: of a vocabulary learned elsewhere they have more tokens.
     longest : int
         Tokens at which texts are cut.
     layers : int
@@ -38,15 +38,10 @@ def encoder_call(
     """
     import onnxruntime
     from onnxruntime.quantization import quantize_dynamic
-    from tokenizers import Tokenizer, models, normalizers, pre_tokenizers
+    from tokenizers import BertWordPieceTokenizer
 
-    letters = [prefix + chr(at) for at in range(33, 127) for prefix in ("", "##")]
-    known = list(dict.fromkeys([*SPECIAL, *letters, *(word.lower() for word in words)]))[:WORDS]
-    known += [f"[unused{at}]" for at in range(WORDS - len(known))]
-    place = {word: at for at, word in enumerate(known)}
-    tokenizer = Tokenizer(models.WordPiece(place, unk_token="[UNK]"))
-    tokenizer.normalizer = normalizers.BertNormalizer()
-    tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+    tokenizer = BertWordPieceTokenizer()
+    tokenizer.train_from_iterator(reading, vocab_size=WORDS, show_progress=False)
     tokenizer.enable_truncation(longest)
     with tempfile.TemporaryDirectory() as folder:
         plain, small = Path(folder) / "plain.onnx", Path(folder) / "int8.onnx"

@@ -7,8 +7,11 @@ it, so the order of letters matters and the length has no limit. Everything that
 neighboring bytes (class, case, start of a token, number) is one look-up in a table of 65,536
 entries: few nodes and few passes over the bytes, which is what a short text's latency consists of.
 
-Ids: unigrams in [0, 2^bits), then neighboring pairs in [2^bits, 2^(bits+1)), the last token paired
-with the end of the text, then the constant 2^(bits+1), so that no text is without an id.
+Ids: words in [0, 2^bits), then the end of the text, 2^bits, so that no text is without an id; then
+as many pairs of neighbors, each of these with the next, in [-2^pair_bits, -1]. Words and pairs have
+tables of rows of their own: words count from the front of theirs, pairs from the end of theirs, so
+that one number says which table, which costs a graph nothing. There are many more pairs than words,
+and less to be said of each: pairs have more rows and shorter ones.
 """
 
 from __future__ import annotations
@@ -26,23 +29,20 @@ MAX_BITS = 18  # a byte's number has this many bits; sums of 4,096 of them stay 
 PAIR = 5_077  # odd, so that the pair's hash keeps every bit; small, so that int32 does not overflow
 
 
-def reference_ids(text: bytes, bits: int) -> list[int]:
+def reference_ids(text: bytes, bits: int, pair_bits: int) -> list[int]:
     """Return the ids of a text in plain Python: the definition that the graph must meet.
 
     Parameters
     ----------
     text : bytes
         Any bytes; UTF-8 is expected and not needed.
-    bits : int
-        Size of each of the two id ranges, as a power of two; 1 to `MAX_BITS`.
+    bits, pair_bits : int
+        Numbers of words' and of pairs' ids, as powers of two; 1 to `MAX_BITS`.
     """
-    size = 1 << bits
-    words = [_word_id(token.translate(FOLD), size) for token in _tokens(text)]
-    pairs = [
-        size + (first * PAIR + second) % size
-        for first, second in zip(words, [*words[1:], 0], strict=False)
-    ]
-    return [*words, *pairs, 2 * size]
+    size, pairs = 1 << bits, 1 << pair_bits
+    words = [*(_word_id(token.translate(FOLD), size) for token in _tokens(text)), size]
+    following = [*words[1:], 0]
+    return words + [(a * PAIR + b) % pairs - pairs for a, b in zip(words, following, strict=True)]
 
 
 def _tokens(text: bytes) -> list[bytes]:
@@ -85,7 +85,7 @@ def pair_table() -> NDArray[np.int32]:
     return table.reshape(-1)
 
 
-def add_token_nodes(g: Nodes, text: str, bits: int) -> str:
+def add_token_nodes(g: Nodes, text: str, bits: int, pair_bits: int) -> tuple[str, str]:
     """Add the ids of a text to a graph.
 
     Parameters
@@ -94,18 +94,17 @@ def add_token_nodes(g: Nodes, text: str, bits: int) -> str:
         The graph under construction.
     text : str
         Name of a uint8 tensor of shape (n_bytes,); n_bytes may be 0.
-    bits : int
-        Size of each of the two id ranges, as a power of two; 1 to `MAX_BITS`.
+    bits, pair_bits : int
+        Numbers of words' and of pairs' ids, as powers of two; 1 to `MAX_BITS`.
 
     Returns
     -------
-    str
-        Name of an int64 tensor of shape (2 n_tokens + 1,), as in `reference_ids`.
+    words, pairs : str
+        Names of int32 tensors of shape (n_tokens + 1,), the halves of `reference_ids`.
     """
-    if not 1 <= bits <= MAX_BITS:
-        raise ValueError(f"bits is {bits}, expected 1 to {MAX_BITS}")
+    if not 1 <= min(bits, pair_bits) <= max(bits, pair_bits) <= MAX_BITS:
+        raise ValueError(f"bits are {bits} and {pair_bits}, expected 1 to {MAX_BITS}")
     size = 1 << bits
-    mask = g.const(size - 1, np.int32)
     drop_last, drop_first = g.const([1, -1], np.int64), g.const([-1, 1], np.int64)
 
     byte = g.add("Cast", text, to=TensorProto.INT32)
@@ -116,9 +115,14 @@ def add_token_nodes(g: Nodes, text: str, bits: int) -> str:
     rest = g.add("CumSum", number, g.const(0, np.int32), reverse=1)  # from here to the end
     starts = g.add("Less", number, g.const(0, np.int32))
     rest = g.add("Compress", rest, starts)
-    words = g.add("BitwiseAnd", g.add("Sub", rest, g.add("Pad", rest, drop_first)), mask)
+    words = g.add("Sub", rest, g.add("Pad", rest, drop_first))
+    words = g.add("BitwiseAnd", words, g.const(size - 1, np.int32))
+    words = g.add("Concat", words, g.const([size], np.int32), axis=0)
     mixed = g.add("Mul", words, g.const(PAIR, np.int32))
-    pairs = g.add("BitwiseAnd", g.add("Add", mixed, g.add("Pad", words, drop_first)), mask)
-    pairs = g.add("BitwiseOr", pairs, g.const(size, np.int32))
-    every = g.add("Concat", words, pairs, g.const([2 * size], np.int32), axis=0)
-    return g.add("Cast", every, to=TensorProto.INT64)
+    pairs = g.add("Add", mixed, g.add("Pad", words, drop_first))
+    return words, g.add("BitwiseOr", pairs, g.const(-1 << pair_bits, np.int32))
+
+
+def add_ids(g: Nodes, words: str, pairs: str) -> str:
+    """Add the ids as they are told, int64, as in `reference_ids`; return their name."""
+    return g.add("Cast", g.add("Concat", words, pairs, axis=0), to=TensorProto.INT64)

@@ -109,6 +109,7 @@ def build(
         context=spec.context,
         fallback=fallback,
         bits=spec.bits,
+        pair_bits=spec.pair_bits,
         outputs=layout.columns(len(spec.tiers)),
         rule=rule(spec),
         role_table=role_table(spec),

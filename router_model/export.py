@@ -104,7 +104,9 @@ def check_parity(
 
 def _from_ids(session: PolicyGraph, model: Model, spec: PolicySpec, steps: StepTable) -> Batch:
     """Estimate from the ids of the reference, which have to be the graph's."""
-    wanted = [np.array(reference_ids(text, spec.bits), np.int64) for text in steps.text]
+    wanted = [
+        np.array(reference_ids(text, spec.bits, spec.pair_bits), np.int64) for text in steps.text
+    ]
     for step, text, ids in zip(steps.step, steps.text, wanted, strict=True):
         if not np.array_equal(session.ids(text), ids):
             raise ParityError(f"token ids of step {step} differ from the reference")

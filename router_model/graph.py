@@ -11,9 +11,15 @@ from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
 from tierwise.features.nodes import Nodes
-from tierwise.features.tokens import add_token_nodes
+from tierwise.features.tokens import add_ids, add_token_nodes
 from tierwise.router_model import graph_embedding, layout
-from tierwise.router_model.graph_members import add_cost, add_network, add_text, add_trees
+from tierwise.router_model.graph_members import (
+    add_cost,
+    add_network,
+    add_text,
+    add_trees,
+    text_width,
+)
 from tierwise.router_model.graph_rule import Base, Estimated, add_decision
 from tierwise.router_model.model import Model
 from tierwise.router_model.spec import PolicySpec
@@ -73,8 +79,10 @@ def build_graph(model: Model, spec: PolicySpec) -> onnx.ModelProto:
     g = Nodes()
     known = _known_context(g, model)
     row = _look_up(g, model, spec, known)
+    words = pairs = ""
     if model.projection is None:
-        add_token_nodes(g, "text", spec.bits)
+        words, pairs = add_token_nodes(g, "text", spec.bits, spec.pair_bits)
+        add_ids(g, words, pairs)
         g.nodes[-1].output[0] = "ids"
     if spec.fixed_tier:
         base = _split(g, model, spec, row)
@@ -83,7 +91,7 @@ def build_graph(model: Model, spec: PolicySpec) -> onnx.ModelProto:
         add_decision(g, model, spec, base, Estimated(unknown, cost, total), base.quality)
         return _model(g, spec)
     if model.projection is None:
-        text = add_text(g, model, "ids")
+        text = add_text(g, model, words, pairs)
     else:
         text = graph_embedding.add_embedding(g, model.projection)
     base = _split(g, model, spec, _add_ridge(g, model, spec, row, text))
@@ -156,9 +164,13 @@ def _lengthen(rows: NDArray[Any], length: int) -> NDArray[Any]:
 def _add_ridge(g: Nodes, model: Model, spec: PolicySpec, row: str, text: str) -> str:
     """Add the text's quality to the tables', and take its known share from what is unseen."""
     k = model.n_tiers
-    effect = np.zeros((k + model.n_dims + 1, sum(_sizes(model, spec))), np.float32)
+    effect = np.zeros((text_width(model), sum(_sizes(model, spec))), np.float32)
+    seen = k + model.n_dims  # where what words say ends; what pairs say comes after it
     effect[:k, 1 : 1 + k] = np.eye(k)
-    effect[-1, 0] = -1
+    effect[seen, 0] = -1
+    if model.projection is None:
+        effect[seen + 1 : -1, 1 : 1 + k] = np.eye(k)
+        effect[-1, 0] = -1
     return g.add("Gemm", text, g.const(effect, np.float32), row)
 
 

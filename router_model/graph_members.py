@@ -9,14 +9,28 @@ from tierwise.features.nodes import Nodes
 from tierwise.router_model.model import Model, Network, Trees
 
 
-def add_text(g: Nodes, model: Model, ids: str) -> str:
-    """Add the mean of the tokens' rows: quality of each tier, the text's vector, share seen."""
-    rows = g.add("Gather", g.const(model.rows, np.int8, "rows"), ids)
-    # Sums of up to 8,193 bytes stay below 2 ** 24: exact in float32 whatever the order.
-    mean = g.add(
-        "ReduceMean", g.add("Cast", rows, to=TensorProto.FLOAT), g.const([0], np.int64), keepdims=1
-    )
-    return g.add("Mul", mean, g.const(model.scale, np.float32))
+def add_text(g: Nodes, model: Model, words: str, pairs: str) -> str:
+    """Add what words say and then what pairs say, float32 [1, 2 n_tiers + n_dims + 2].
+
+    Words: quality of each tier, the text's vector, share seen; pairs: quality and share.
+    """
+    of_words = _mean(g, g.const(model.rows, np.int8, "rows"), words)
+    of_pairs = _mean(g, g.const(model.pair_rows, np.int8, "pair_rows"), pairs)
+    scale = g.const(np.concatenate([model.scale, model.pair_scale]), np.float32)
+    return g.add("Mul", g.add("Concat", of_words, of_pairs, axis=1), scale)
+
+
+def _mean(g: Nodes, rows: str, ids: str) -> str:
+    """Add the mean of some rows of bytes."""
+    # Sums of up to 4,098 bytes stay below 2 ** 24: exact in float32 whatever the order.
+    found = g.add("Cast", g.add("Gather", rows, ids), to=TensorProto.FLOAT)
+    return g.add("ReduceMean", found, g.const([0], np.int64), keepdims=1)
+
+
+def text_width(model: Model) -> int:
+    """Return how many numbers `add_text` gives, or an encoder's projection in its place."""
+    pairs = 0 if model.projection is not None else model.n_tiers + 1
+    return model.n_tiers + model.n_dims + 1 + pairs
 
 
 def add_trees(g: Nodes, model: Model, trees: Trees, inputs: str, quality: str) -> str:
@@ -61,8 +75,8 @@ def add_network(
     inner = g.add(
         "Gemm", logs, g.const(network.context, np.float32), g.const(network.bias, np.float32)
     )
-    n_text, first = model.n_tiers + model.n_dims + 1, model.n_tiers
-    weight = np.zeros((n_text, network.vector.shape[1]), np.float32)
+    first = model.n_tiers
+    weight = np.zeros((text_width(model), network.vector.shape[1]), np.float32)
     weight[first : first + model.n_dims] = network.vector
     hidden = g.add("Tanh", g.add("Gemm", text, g.const(weight, np.float32), inner))
     return g.add("Gemm", hidden, g.const(network.out, np.float32), quality)

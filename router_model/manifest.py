@@ -58,8 +58,8 @@ class Manifest:
         Columns of the graph's `context` input, in order.
     fallback : str
         Name of the tier that is served when anything fails.
-    bits : int
-        Token ids go up to 2 ** (bits + 1).
+    bits, pair_bits : int
+        Words' ids go up to 2 ** bits, those of pairs of words from -2 ** pair_bits to -1.
     sequence : int
         Rises with each release: a gateway that has served a bundle takes none of a lower one.
         0 where releases are not numbered.
@@ -96,6 +96,7 @@ class Manifest:
     context: tuple[ContextColumn, ...]
     fallback: str
     bits: int
+    pair_bits: int
     files: tuple[BundleFile, ...] = ()
     outputs: dict[str, int] = field(default_factory=dict)
     reasons: tuple[str, ...] = REASONS
@@ -207,8 +208,10 @@ def _check(manifest: Manifest) -> None:
     mappings = ("outputs", "decides", "rule", "role_table", "floors", "measured")
     if not all(isinstance(getattr(manifest, name), dict) for name in mappings):
         raise _wrong("a field of the wrong form", "an object")
-    if type(manifest.bits) is not int or not 1 <= manifest.bits <= 24:
-        raise _wrong(f"bits {manifest.bits!r}"[:99], "1 to 24")
+    for name in ("bits", "pair_bits"):
+        bits = getattr(manifest, name)
+        if type(bits) is not int or not 1 <= bits <= 24:
+            raise _wrong(f"{name} {bits!r}"[:99], "1 to 24")
     if type(manifest.sequence) is not int or not 0 <= manifest.sequence < MAX_SEQUENCE:
         raise _wrong(f"sequence {manifest.sequence!r}"[:99], f"0 to {MAX_SEQUENCE - 1}")
     expected = columns(len(names))

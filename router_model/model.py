@@ -82,6 +82,29 @@ class Projection:
 
 
 @dataclass(frozen=True)
+class TokenRows:
+    """What each token says: a row a word, and a shorter one a pair of words.
+
+    Attributes
+    ----------
+    rows, scale, pair_rows, pair_scale : ndarray
+        As in `Model`.
+    """
+
+    rows: NDArray[np.int8]
+    scale: Float32
+    pair_rows: NDArray[np.int8]
+    pair_scale: Float32
+
+
+def no_rows(width: int, pair_width: int) -> TokenRows:
+    """Return rows for a model that looks at no token: one of each kind, of zeros."""
+    words, pairs = (np.zeros((1, n), np.int8) for n in (width, pair_width))
+    scale, pair_scale = (np.ones(n, np.float32) for n in (width, pair_width))
+    return TokenRows(words, scale, pairs, pair_scale)
+
+
+@dataclass(frozen=True)
 class Model:
     """Quality, cost and latency of each tier for a step.
 
@@ -90,10 +113,14 @@ class Model:
 
     Attributes
     ----------
-    rows : ndarray of int8, shape (2 ** (bits + 1) + 1, n_tiers + n_dims + 1)
-        One row a token id: quality of each tier, vector of the text, 1 where the token was seen.
+    rows : ndarray of int8, shape (2 ** bits + 1, n_tiers + n_dims + 1)
+        One row a word: quality of each tier, vector of the text, 1 where the word was seen.
     scale : ndarray of float32, shape (n_tiers + n_dims + 1,)
-        Column scales of `rows`; a step's vector is the mean of its tokens' rows times this.
+        Column scales of `rows`; what words say is the mean of their rows times this.
+    pair_rows : ndarray of int8, shape (2 ** pair_bits, n_tiers + 1)
+        One row a pair of words: quality of each tier, 1 where the pair was seen.
+    pair_scale : ndarray of float32, shape (n_tiers + 1,)
+        Column scales of `pair_rows`; what pairs say is added to what words say.
     task, role : ndarray of float32, shape (vocabulary + 1, 2 * n_tiers)
         Quality and cost; the last row is for an unknown value.
     cost_slope : ndarray of float32, shape (2, n_tiers)
@@ -111,11 +138,13 @@ class Model:
     trees : Trees or None
     network : Network or None
     projection : Projection or None
-        Where an encoder ships; `rows` is then empty but for its width.
+        Where an encoder ships; `rows` and `pair_rows` are then empty but for their widths.
     """
 
     rows: NDArray[np.int8]
     scale: Float32
+    pair_rows: NDArray[np.int8]
+    pair_scale: Float32
     task: Float32
     role: Float32
     cost_slope: Float32

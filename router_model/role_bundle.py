@@ -69,6 +69,7 @@ def _manifest(spec: PolicySpec, catalogue: Catalogue) -> Manifest:
         context=spec.context,
         fallback=spec.tiers[spec.fixed_tier[-1]],
         bits=spec.bits,
+        pair_bits=spec.pair_bits,
         outputs=layout.columns(len(spec.tiers)),
         role_table=role_table(spec),
         promise=NO_PROMISE,

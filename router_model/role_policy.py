@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from tierwise.data.role_table import RoleTable, position
 from tierwise.features.columns import ContextColumn
-from tierwise.router_model.model import Model
+from tierwise.router_model.model import Model, no_rows
 from tierwise.router_model.rule import Path
 from tierwise.router_model.spec import PolicySpec
 
@@ -51,7 +51,7 @@ def role_spec(
 ) -> PolicySpec:
     """Return the spec of a role table; the dearest tier stands as the reference."""
     point = Path(np.zeros(1, np.float32), np.zeros(1, np.float32))
-    return PolicySpec(tiers, len(tiers) - 1, 1.0, point, ladder, columns, BITS, fixed)
+    return PolicySpec(tiers, len(tiers) - 1, 1.0, point, ladder, columns, BITS, BITS, fixed)
 
 
 def role_model(
@@ -74,9 +74,12 @@ def role_model(
     """
     n_tiers, n_roles = latency.shape[1], len(fixed) - 1
     unknown = np.full((n_roles + 1, n_tiers), np.nan, np.float32)
+    text = no_rows(n_tiers + 1, n_tiers + 1)
     return Model(
-        rows=np.zeros((1, n_tiers + 1), np.int8),
-        scale=np.ones(n_tiers + 1, np.float32),
+        rows=text.rows,
+        scale=text.scale,
+        pair_rows=text.pair_rows,
+        pair_scale=text.pair_scale,
         task=np.zeros((len(columns[1].vocabulary) + 1, 2 * n_tiers), np.float32),
         role=np.concatenate([preference(fixed, n_tiers), unknown], axis=1),
         cost_slope=np.zeros((2, n_tiers), np.float32),

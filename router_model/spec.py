@@ -29,8 +29,8 @@ class PolicySpec:
         The next tier after a failed check, -1 where none.
     context : tuple of ContextColumn
         In input order; the first four are role, task_type, text_bytes, context_tokens.
-    bits : int
-        Token ids are hashed into 2 ** bits rows for words and as many for pairs of words.
+    bits, pair_bits : int
+        Words are hashed into 2 ** bits rows, pairs of words into 2 ** pair_bits.
     fixed_tier : tuple of int
         A tier for each role and, last, for an unknown role, where the policy is a role table;
         empty for a learned policy.
@@ -46,6 +46,7 @@ class PolicySpec:
     ladder: tuple[int, ...]
     context: tuple[ContextColumn, ...]
     bits: int
+    pair_bits: int
     fixed_tier: tuple[int, ...] = field(default=())
     guard: float = 1.0
 
@@ -70,6 +71,7 @@ class PolicySpec:
                 for c in self.context
             ],
             "bits": self.bits,
+            "pair_bits": self.pair_bits,
             "fixed_tier": list(self.fixed_tier),
             "guard": self.guard,
         }
@@ -92,6 +94,7 @@ class PolicySpec:
             ladder=tuple(value["ladder"]),
             context=columns,
             bits=int(value["bits"]),
+            pair_bits=int(value["pair_bits"]),
             fixed_tier=tuple(value["fixed_tier"]),
             guard=float(value.get("guard", 1.0)),
         )

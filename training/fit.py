@@ -25,7 +25,7 @@ from tierwise.router_model.spec import PolicySpec
 from tierwise.training.cold import fit_role_table
 from tierwise.training.cost import fit_cost, retry_table, role_latency
 from tierwise.training.guard import NEVER, fit_guard
-from tierwise.training.hashed import counts
+from tierwise.training.hashed import shares
 from tierwise.training.logged import Estimator, drawn_steps, effective_steps, pseudo_outcomes
 from tierwise.training.newcomer import (
     KNOWN_STEPS,
@@ -37,6 +37,7 @@ from tierwise.training.newcomer import (
     without,
 )
 from tierwise.training.quality import QualityParams, fit_quality
+from tierwise.training.reading import within_size
 from tierwise.training.tables import codes
 
 Floats = NDArray[np.float64]
@@ -153,6 +154,7 @@ def fit(
     """
     if not 0 < params.guard <= 1:
         raise BadInput(f"fit.guard = {params.guard}", "above 0, at most 1", "mend params.yaml")
+    params = within_size(params, len(learn.tiers))
     n_roles, n_tasks = len(columns[0].vocabulary), len(columns[1].vocabulary)
     role, task = codes(learn.context[:, 0], n_roles), codes(learn.context[:, 1], n_tasks)
     fill = fill_values(learn.context, columns)
@@ -176,8 +178,10 @@ def fit(
         quality = fit_quality(known, columns, fill, relative, params, rng)
     path = fit_path(quality.out_of_fold.astype(np.float32), relative, reference, params.points)
     model = Model(
-        rows=quality.rows,
-        scale=quality.scale,
+        rows=quality.rows.rows,
+        scale=quality.rows.scale,
+        pair_rows=quality.rows.pair_rows,
+        pair_scale=quality.rows.pair_scale,
         task=np.concatenate([quality.task, cost.tables.task], axis=1).astype(np.float32),
         role=np.concatenate([quality.role, cost.tables.role], axis=1).astype(np.float32),
         cost_slope=cost.slope.astype(np.float32),
@@ -192,10 +196,13 @@ def fit(
     )
     guard = NEVER
     if quality.projection is None:  # else no token is looked at
-        guard = fit_guard(counts(learn.text, TokenIds(params.bits)), learn.unit, params.guard)
+        tokens = TokenIds(params.bits, params.pair_bits)
+        found = shares(learn.text, tokens)
+        guard = fit_guard(found, tokens.n_words, learn.unit, params.guard)
     spec = PolicySpec(
-        learn.tiers, reference, mean_cost, path, rungs, columns, params.bits, guard=guard
-    )
+        learn.tiers, reference, mean_cost, path, rungs, columns,
+        params.bits, params.pair_bits, guard=guard,
+    )  # fmt: skip
     said, relative_cost = quality.out_of_fold, relative.astype(np.float64)
     notes = quality.notes | _logged_notes(learn) | _newcomer_notes(learn.tiers, new)
     return Fitted(model, spec, said, relative_cost, notes, quality.encoder)

@@ -24,7 +24,9 @@ LEAST = 0.5
 DIGITS = 1000  # the threshold is rounded up to a thousandth, so that people can read it
 
 
-def fit_guard(shares: sp.csr_matrix, unit: NDArray[np.str_], quantile: float) -> float:
+def fit_guard(
+    shares: sp.csr_matrix, n_words: int, unit: NDArray[np.str_], quantile: float
+) -> float:
     """Return the score beyond which the reference serves, in (0, 1]; `NEVER` for no guard.
 
     It is the quantile of the scores that learn steps would have had as steps of a new unit, so
@@ -34,7 +36,9 @@ def fit_guard(shares: sp.csr_matrix, unit: NDArray[np.str_], quantile: float) ->
     Parameters
     ----------
     shares : sparse matrix of shape (n_steps, n_ids)
-        As from `hashed.counts`, of the learn part.
+        As from `hashed.shares`, of the learn part.
+    n_words : int
+        The first places, which are words; half of every text's tokens are.
     unit : ndarray of str, shape (n_steps,)
         Split units.
     quantile : float
@@ -43,7 +47,8 @@ def fit_guard(shares: sp.csr_matrix, unit: NDArray[np.str_], quantile: float) ->
     if quantile >= 1 or not shares.shape[0]:
         return NEVER
     steps_with = np.bincount(shares.indices, minlength=shares.shape[1])
-    new = float((steps_with[:-1] < LEAST_STEPS).mean())  # as many ids for words as for pairs
+    unseen = steps_with < LEAST_STEPS
+    new = 0.5 * float(unseen[:n_words].mean() + unseen[n_words:].mean())
     usual = float(np.quantile(unseen_share(shares, unit), quantile, method="higher"))
     threshold = math.ceil(max(usual, LEAST * new) * DIGITS) / DIGITS
     return threshold if threshold < new else NEVER

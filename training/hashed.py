@@ -17,22 +17,25 @@ LEAST_STEPS = 2  # a token of one step cannot be told from that step
 
 @dataclass(frozen=True)
 class Vocabulary:
-    """Which token ids carry weight, and how much.
+    """Which tokens carry weight, and how much.
 
     Attributes
     ----------
     kept : ndarray of int64, shape (n_kept,)
-        Ids seen on at least two learn steps.
+        Places, rising, of tokens seen on at least two learn steps.
     weight : ndarray of float32, shape (n_kept,)
-        Inverse document frequency over `norm`, so that a learn step has length 1 on average.
+        Such that a learn step has length 1 on average.
+    n_words : int
+        So many of the kept are words and come first; pairs of words follow.
     """
 
     kept: NDArray[np.int64]
     weight: Floats32
+    n_words: int
 
 
-def counts(texts: tuple[bytes, ...], tokens: TokenIds) -> sp.csr_matrix:
-    """Return the share of each token id in each text, sparse (n_steps, n_ids)."""
+def shares(texts: tuple[bytes, ...], tokens: TokenIds) -> sp.csr_matrix:
+    """Return the share of each token in each text, sparse (n_steps, n_ids)."""
     ids, start = tokens.many(texts)
     share = np.repeat(1.0 / np.maximum(np.diff(start), 1), np.diff(start)).astype(np.float32)
     matrix = sp.csr_matrix((share, ids, start), shape=(len(texts), tokens.n_ids))
@@ -40,25 +43,34 @@ def counts(texts: tuple[bytes, ...], tokens: TokenIds) -> sp.csr_matrix:
     return matrix
 
 
-def fit_vocabulary(learn: sp.csr_matrix) -> Vocabulary:
-    """Weigh tokens by inverse document frequency on the learn part (Spärck Jones 1972)."""
+def fit_vocabulary(learn: sp.csr_matrix, n_words: int) -> Vocabulary:
+    """Weigh tokens by inverse document frequency on the learn part (Spärck Jones 1972).
+
+    Parameters
+    ----------
+    learn : sparse matrix of shape (n_steps, n_ids)
+        As from `shares`.
+    n_words : int
+        The first places, which are words; pairs follow.
+    """
     n_steps = learn.shape[0]
     document_frequency = np.bincount(learn.indices, minlength=learn.shape[1])
     kept = np.flatnonzero(document_frequency >= LEAST_STEPS)
     idf = (np.log((1 + n_steps) / (1 + document_frequency[kept])) + 1).astype(np.float32)
     weighted = learn[:, kept] @ sp.diags(idf)
     norm = float(np.sqrt(weighted.multiply(weighted).sum() / max(n_steps, 1)))
-    return Vocabulary(kept, idf / np.float32(max(norm, 1e-12)))
+    words = int(np.searchsorted(kept, n_words))
+    return Vocabulary(kept, idf / np.float32(max(norm, 1e-12)), words)
 
 
-def weigh(matrix: sp.csr_matrix, vocabulary: Vocabulary) -> sp.csr_matrix:
+def weigh(share: sp.csr_matrix, vocabulary: Vocabulary) -> sp.csr_matrix:
     """Return the weighted texts, sparse (n_steps, n_kept), float32."""
-    out = (matrix[:, vocabulary.kept] @ sp.diags(vocabulary.weight)).tocsr()
+    out = (share[:, vocabulary.kept] @ sp.diags(vocabulary.weight)).tocsr()
     return out.astype(np.float32)
 
 
 def fit_vectors(weighted: sp.csr_matrix, n_dims: int, rng: np.random.Generator) -> Floats32:
-    """Return token vectors of shape (n_kept, n_dims) by latent semantic analysis.
+    """Return token vectors of shape (n_tokens, n_dims) by latent semantic analysis.
 
     Deerwester et al. 1990; the singular values are divided out, so that each dimension has about
     the same spread over learn steps. Missing dimensions (few tokens, few steps) are zero.

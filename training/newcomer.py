@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tierwise.features.steps import StepTable
+from tierwise.router_model.model import TokenRows
 from tierwise.training.components import LEAST_COMPLETE
 from tierwise.training.cost import CostModel
 from tierwise.training.logged import drawn_steps, effective
@@ -122,13 +123,19 @@ def adopt(
     """
     source = _source(len(learn.tiers), new)
     n_known = len(set(source.tolist()))
-    wide = np.concatenate([source, np.arange(n_known, len(quality.scale))])
+    text = quality.rows
+    wide, pair_wide = (
+        np.concatenate([source, np.arange(n_known, len(s))]) for s in (text.scale, text.pair_scale)
+    )
+    rows = TokenRows(
+        text.rows[:, wide], text.scale[wide],
+        text.pair_rows[:, pair_wide], text.pair_scale[pair_wide],
+    )  # fmt: skip
     out = replace(
         quality,
         task=quality.task[:, source],
         role=quality.role[:, source],
-        rows=quality.rows[:, wide],
-        scale=quality.scale[wide],
+        rows=rows,
         out_of_fold=quality.out_of_fold[:, source],
     )
     if out.trees is not None:

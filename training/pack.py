@@ -1,10 +1,11 @@
-"""Token rows as bytes: quality, vector and a mark of having been seen, side by side."""
+"""Token rows as bytes: quality, a word's vector and a mark of having been seen, side by side."""
 
 from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
 
+from tierwise.router_model.model import TokenRows
 from tierwise.training.hashed import Vocabulary
 
 Floats32 = NDArray[np.float32]
@@ -13,28 +14,43 @@ TAIL = 0.9999  # entries beyond this quantile are cut: one rare token must not c
 
 
 def pack_rows(
-    ridge: NDArray[np.float64], vectors: Floats32, vocabulary: Vocabulary, bits: int
-) -> tuple[NDArray[np.int8], Floats32]:
+    ridge: NDArray[np.float64], vectors: Floats32, vocabulary: Vocabulary, bits: int, pair_bits: int
+) -> TokenRows:
     """Quantize token rows to one byte an entry, one scale a column.
 
     Parameters
     ----------
     ridge : ndarray of shape (n_kept, n_tiers)
         Quality that a token adds, before its weight.
-    vectors : ndarray of shape (n_kept, n_dims)
+    vectors : ndarray of shape (n_words, n_dims)
+        Of the kept words.
     vocabulary : Vocabulary
-        Which ids the rows stand for, and their weights.
-    bits : int
-
-    Returns
-    -------
-    rows : ndarray of int8, shape (2 ** (bits + 1) + 1, n_tiers + n_dims + 1)
-    scale : ndarray of float32, shape (n_tiers + n_dims + 1,)
+        Which tokens the rows stand for, and their weights.
+    bits, pair_bits : int
     """
-    dense = np.concatenate([ridge, vectors], axis=1) * vocabulary.weight[:, None]
+    n_words = vocabulary.n_words
+    size = (1 << bits) + 1
+    parts = zip(
+        (np.concatenate([ridge[:n_words], vectors], axis=1), ridge[n_words:]),
+        (vocabulary.kept[:n_words], vocabulary.kept[n_words:] - size),
+        (vocabulary.weight[:n_words], vocabulary.weight[n_words:]),
+        (size, 1 << pair_bits),
+        strict=True,
+    )
+    (words, scale), (pairs, pair_scale) = (
+        _pack(dense * weight[:, None], kept, count) for dense, kept, weight, count in parts
+    )
+    return TokenRows(words, scale, pairs, pair_scale)
+
+
+def _pack(
+    dense: NDArray[np.float64], kept: NDArray[np.int64], count: int
+) -> tuple[NDArray[np.int8], Floats32]:
+    """Return `count` rows, those kept filled, and the scales of their columns."""
     largest = np.quantile(np.abs(dense), TAIL, axis=0) if len(dense) else np.zeros(dense.shape[1])
     scale = np.where(largest > 0, largest / 127.0, 1.0)
-    rows = np.zeros((2 ** (bits + 1) + 1, dense.shape[1] + 1), np.int8)
-    rows[vocabulary.kept, :-1] = np.clip(np.rint(dense / scale), -127, 127).astype(np.int8)
-    rows[vocabulary.kept, -1] = 1
-    return rows, np.concatenate([scale, [1.0]]).astype(np.float32)
+    rows = np.zeros((count, dense.shape[1] + 1), np.int8)
+    rows[kept, :-1] = np.clip(np.rint(dense / scale), -127, 127).astype(np.int8)
+    rows[kept, -1] = 1
+    # Half of a text's tokens are words, half pairs, and each half is averaged on its own.
+    return rows, (0.5 * np.concatenate([scale, [1.0]])).astype(np.float32)

@@ -11,7 +11,7 @@ from tierwise.data.split import folds
 from tierwise.features.columns import ContextColumn
 from tierwise.features.steps import StepTable
 from tierwise.router_model.encoder import EncoderFiles
-from tierwise.router_model.model import Network, Projection, Trees
+from tierwise.router_model.model import Network, Projection, TokenRows, Trees
 from tierwise.training.components import (
     component_groups,
     fit_basis,
@@ -63,8 +63,7 @@ class Quality:
     Attributes
     ----------
     task, role : ndarray of shape (vocabulary + 1, n_tiers)
-    rows, scale : ndarray
-        As in `Model`.
+    rows : TokenRows
     projection : Projection or None
     encoder : EncoderFiles or None
         Both where an encoder ships.
@@ -78,8 +77,7 @@ class Quality:
 
     task: Floats
     role: Floats
-    rows: NDArray[np.int8]
-    scale: Floats32
+    rows: TokenRows
     projection: Projection | None
     encoder: EncoderFiles | None
     trees: Trees | None
@@ -135,12 +133,11 @@ def fit_quality(
     weights = heed(weights, basis, heeded)
     alphas = [params.alphas[p] for p in picked]
     model = fit_members(data, shrinkage, basis, groups, alphas, weights, params, rng)
-    rows, scale, projection = read.pack(model.ridge, params.bits)
+    rows, projection = read.pack(model.ridge, params)
     return Quality(
         task=model.tables.task,
         role=model.tables.role,
         rows=rows,
-        scale=scale,
         projection=projection,
         encoder=read.encoder,
         trees=model.trees,

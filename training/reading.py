@@ -7,8 +7,9 @@ encoder's embedding.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 import scipy.sparse as sp
@@ -21,10 +22,10 @@ from tierwise.features.steps import StepTable
 from tierwise.features.token_session import TokenIds
 from tierwise.router_model.encoder import Encoder, EncoderFiles
 from tierwise.router_model.encoder_export import export_encoder
-from tierwise.router_model.model import Projection
+from tierwise.router_model.model import Projection, TokenRows, no_rows
 from tierwise.training.distill import distill, reduce_embedding
 from tierwise.training.embeddings import cached
-from tierwise.training.hashed import Vocabulary, counts, fit_vectors, fit_vocabulary, weigh
+from tierwise.training.hashed import Vocabulary, fit_vectors, fit_vocabulary, shares, weigh
 from tierwise.training.pack import pack_rows
 
 Floats = NDArray[np.float64]
@@ -34,6 +35,7 @@ USES = ("distill", "serve")
 CACHE = Path("artifacts", "embeddings")
 STRENGTHS = (0.1, 0.3, 1.0, 3.0, 10.0)  # of the imitation's ridge
 FOLDS = 5  # on which one of them is chosen
+MOST_BYTES = 5_600_000  # of token rows: a gateway keeps them, and a policy stays within 6 MB
 COMPARED = 32  # learn texts on which a served encoder must agree with its model
 
 
@@ -43,8 +45,9 @@ class TextParams:
 
     Attributes
     ----------
-    bits : int
-        2 ** bits rows for words and as many for pairs of words.
+    bits, pair_bits : int
+        At most 2 ** bits rows for words, 2 ** pair_bits shorter ones for pairs of words: fewer
+        where there are so many tiers that they would be too large (`within_size`).
     dims : int
         Length of a text's vector.
     encoder : str
@@ -54,9 +57,25 @@ class TextParams:
     """
 
     bits: int = 16
+    pair_bits: int = 16
     dims: int = 24
     encoder: str = ""
     encoder_use: str = "distill"
+
+
+Params = TypeVar("Params", bound=TextParams)
+
+
+def within_size(params: Params, n_tiers: int) -> Params:
+    """Return the parameters with as many bits as keep token rows within `MOST_BYTES`."""
+    bits, pair_bits = params.bits, params.pair_bits
+    wide, narrow = n_tiers + params.dims + 1, n_tiers + 1
+    while (wide << bits) + (narrow << pair_bits) > MOST_BYTES and min(bits, pair_bits) > 1:
+        if pair_bits > bits:
+            pair_bits -= 1
+        else:
+            bits -= 1
+    return replace(params, bits=bits, pair_bits=pair_bits)
 
 
 @dataclass(frozen=True)
@@ -68,8 +87,8 @@ class Reading:
     matrix : sparse matrix of shape (n_steps, n_inputs)
         Of unit length on average.
     vectors : ndarray of shape (n_steps, n_dims)
-    loadings : ndarray of shape (n_inputs, n_dims)
-        A new text's vector is its row of the matrix times this.
+    loadings : ndarray of shape (n_words or n_inputs, n_dims)
+        A new text's vector is its row of the matrix, pairs of words left out, times this.
     vocabulary : Vocabulary or None
         The tokens that the inputs are; None where they are an embedding's numbers.
     center : ndarray of shape (n_inputs,) or None
@@ -91,24 +110,22 @@ class Reading:
     encoder: EncoderFiles | None
     notes: dict[str, object]
 
-    def pack(
-        self, ridge: Floats, bits: int
-    ) -> tuple[NDArray[np.int8], Floats32, Projection | None]:
-        """Return rows, scale and projection, as in `Model`.
+    def pack(self, ridge: Floats, params: TextParams) -> tuple[TokenRows, Projection | None]:
+        """Return what ships of the text: rows of tokens, or a projection.
 
         Parameters
         ----------
         ridge : ndarray of shape (n_inputs, n_tiers)
             Quality that one unit of an input adds.
-        bits : int
+        params : TextParams
         """
         if self.vocabulary is not None:
-            return *pack_rows(ridge, self.loadings, self.vocabulary, bits), None
+            rows = pack_rows(ridge, self.loadings, self.vocabulary, params.bits, params.pair_bits)
+            return rows, None
         weight = np.concatenate([ridge, self.loadings], axis=1) / self.norm
         bias = -(np.asarray(self.center, np.float64) @ weight)
-        width = weight.shape[1] + 1
         projection = Projection(weight.astype(np.float32), bias.astype(np.float32))
-        return np.zeros((1, width), np.int8), np.ones(width, np.float32), projection
+        return no_rows(weight.shape[1] + 1, ridge.shape[1] + 1), projection
 
 
 def read_texts(learn: StepTable, params: TextParams, rng: np.random.Generator) -> Reading:
@@ -132,13 +149,15 @@ def read_texts(learn: StepTable, params: TextParams, rng: np.random.Generator) -
         )
     if params.encoder and params.encoder_use == "serve":
         return _served(learn, params, rng)
-    shares = counts(learn.text, TokenIds(params.bits))
-    vocabulary = fit_vocabulary(shares)
-    matrix = weigh(shares, vocabulary)
+    tokens = TokenIds(params.bits, params.pair_bits)
+    found = shares(learn.text, tokens)
+    vocabulary = fit_vocabulary(found, tokens.n_words)
+    matrix = weigh(found, vocabulary)
     if params.encoder:
         return _distilled(learn, matrix, vocabulary, params, rng)
-    loadings = fit_vectors(matrix, params.dims, rng)
-    vectors = np.asarray(matrix @ loadings, np.float32)
+    words = matrix[:, : vocabulary.n_words]
+    loadings = fit_vectors(words, params.dims, rng)
+    vectors = np.asarray(words @ loadings, np.float32)
     return Reading(matrix, vectors, loadings, vocabulary, None, 1.0, None, {})
 
 
@@ -156,7 +175,8 @@ def _distilled(
         lambda texts: embed(load_encoder(folder), texts),
     )
     fold = folds(learn.unit, FOLDS, rng)
-    found = distill(matrix, embedding, fold, params.dims, STRENGTHS, rng)
+    words = matrix[:, : vocabulary.n_words]
+    found = distill(words, embedding, fold, params.dims, STRENGTHS, rng)
     notes: dict[str, object] = {
         "encoder": {
             "use": "distill",

@@ -24,7 +24,7 @@ import pyarrow.parquet as pq
 from members import sized_graphs, smaller_graphs
 
 from tierwise.data.messages import cap, utf8
-from tierwise.eval.bench import TEXTS, fleet_texts
+from tierwise.eval.bench_texts import TEXTS, fleet_texts
 from tierwise.eval.clock import Call, Case, quartiles, ratios
 from tierwise.router_model.runtime import open_session
 from tierwise.serve import Router

@@ -28,7 +28,8 @@ from typing import cast
 
 import numpy as np
 import uvloop
-from decide import fleet_texts
+
+from tierwise.eval.bench_texts import fleet_texts
 
 COMMAND = [sys.executable, "-c", "from tierwise.cli import main; main()", "serve"]
 ROLES = ("planner", "worker", "critic")

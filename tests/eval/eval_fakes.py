@@ -120,6 +120,7 @@ def make_spec(table: StepTable, fixed: tuple[int, ...] = ()) -> PolicySpec:
         ladder=(1, 2, -1),
         context=columns(),
         bits=10,
+        pair_bits=10,
         fixed_tier=fixed,
     )
 

@@ -6,6 +6,7 @@ import json
 import sys
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,9 +15,10 @@ from tests.router_model.conftest import tiny_manifest, tiny_model
 from tierwise.data.errors import BadInput
 from tierwise.eval import bench as module
 from tierwise.eval import bench_encoder
-from tierwise.eval.bench import LENGTHS, Bench, bench, fleet_texts, lines
+from tierwise.eval.bench import Bench, bench, lines
 from tierwise.eval.bench_encoder import encoder_call
 from tierwise.eval.bench_peer import Peer
+from tierwise.eval.bench_texts import LENGTHS, fleet_texts, mixed_texts
 from tierwise.eval.clock import clock, quartiles
 from tierwise.router_model.bundle import write_bundle
 from tierwise.router_model.golden import make_golden
@@ -36,17 +38,27 @@ def test_quartiles_are_those_of_the_rounds() -> None:
     assert quartiles([1.0, 2.0, 3.0, 4.0, 5.0]) == "3.0 (2.0 to 4.0)"
 
 
-def test_texts_of_a_length_all_differ_and_have_that_many_words() -> None:
-    texts = fleet_texts(np.random.default_rng(0), 5)
+@pytest.mark.parametrize("texts_of", [fleet_texts, mixed_texts])
+def test_texts_of_a_length_all_differ_and_have_that_many_words(texts_of: Any) -> None:
+    texts = texts_of(np.random.default_rng(0), 5)
     for name, n_words in LENGTHS.items():
         assert {len(text.split()) for text in texts[name]} == {n_words}
         assert len(set(texts[name])) == (5 if n_words else 1)
     assert {len(text) for text in texts["100 KB"]} == {100_000}
 
 
+def test_mixed_texts_begin_as_steps_and_go_on_as_documentation_and_as_source() -> None:
+    texts = mixed_texts(np.random.default_rng(0), 20)["2,000 words"]
+    assert sum("def " in text and "return " in text for text in texts[1::2]) >= 8
+    assert any("\n    " in text for text in texts)
+    starts = [" ".join(text.split()[:8]) for text in texts]
+    fleet = " ".join(fleet_texts(np.random.default_rng(0), 2_000)["2,000 words"])
+    assert all(start in fleet for start in starts)
+
+
 def test_the_encoder_reads_the_text_and_cuts_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(bench_encoder, "WORDS", 300)
-    embed = encoder_call(["copy", "the", "file"], longest=8, layers=1)
+    embed = encoder_call(["copy the file"] * 3, longest=8, layers=1)
     assert embed("copy the file").shape == (1, 384)
     assert not np.allclose(embed("copy the file"), embed("the file copy"))
     np.testing.assert_array_equal(embed("copy " * 8), embed("copy " * 50))
@@ -63,7 +75,7 @@ def found(tmp_path_factory: pytest.TempPathFactory) -> Bench:
     folder, model = tmp_path_factory.mktemp("bench") / "policy", tiny_model().SerializeToString()
     write_bundle(folder, model, tiny_manifest(), make_golden(PolicyGraph(model)))
     patch = pytest.MonkeyPatch()
-    patch.setattr(module, "encoder_call", lambda words: len)
+    patch.setattr(module, "encoder_call", lambda reading: len)
     try:
         return bench(len, len, lambda: None, folder, 2, None, np.random.default_rng(0))
     finally:
@@ -72,7 +84,9 @@ def found(tmp_path_factory: pytest.TempPathFactory) -> Bench:
 
 def test_all_figures_survive_json(found: Bench) -> None:
     content = json.loads(json.dumps(found.as_dict(), allow_nan=False))
-    assert {one["what"] for one in content["times"]} >= {"decide", "decide, pinned", "int8 encoder"}
+    assert {one["what"] for one in content["times"]} >= {
+        *("decide", "decide, fleet's texts", "decide, pinned", "int8 encoder")
+    }
     assert 0 < content["memory_mb"] < 200
 
 

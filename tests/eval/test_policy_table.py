@@ -77,6 +77,7 @@ def write_policy(folder: Path, n_tiers: int = 3, point: int = 6, **changes: Any)
         context=spec.context,
         fallback=spec.tiers[-1],
         bits=spec.bits,
+        pair_bits=spec.pair_bits,
         rule=rule(spec),
         floors=floors,
         promise="In words.",

@@ -15,22 +15,22 @@ from hypothesis import strategies as st
 from tierwise.data.messages import cap, utf8
 from tierwise.features.nodes import Nodes
 from tierwise.features.token_session import TokenIds
-from tierwise.features.tokens import add_token_nodes, reference_ids
+from tierwise.features.tokens import add_ids, add_token_nodes, reference_ids
 
-BITS = 15
-SIZE = 1 << BITS
+BITS, PAIR_BITS = 15, 16
+SIZE, PAIRS = 1 << BITS, 1 << PAIR_BITS
 BANNED = {"Expand", "Tile", "Range", "Loop", "If", "Scan", "ConstantOfShape"}
 
 
 @pytest.fixture(scope="module")
 def tokens() -> TokenIds:
-    return TokenIds(BITS)
+    return TokenIds(BITS, PAIR_BITS)
 
 
 def words(text: bytes) -> list[int]:
     """Unigram ids of a text by the definition."""
-    ids = reference_ids(text, BITS)
-    return ids[: len(ids) // 2]
+    ids = reference_ids(text, BITS, PAIR_BITS)
+    return ids[: len(ids) // 2 - 1]
 
 
 def test_graph_equals_the_definition_on_10_000_random_byte_strings(tokens: TokenIds) -> None:
@@ -39,15 +39,15 @@ def test_graph_equals_the_definition_on_10_000_random_byte_strings(tokens: Token
     for i in range(10_000):
         letters = np.frombuffer(alphabets[i % 4], np.uint8)
         text = rng.choice(letters, rng.integers(0, 120)).tobytes()
-        assert tokens.ids(text).tolist() == reference_ids(text, BITS), text
+        assert tokens.ids(text).tolist() == reference_ids(text, BITS, PAIR_BITS), text
 
 
 @given(st.text(st.characters(), max_size=60))
 def test_graph_equals_the_definition_on_any_text_with_unpaired_surrogates_too(text: str) -> None:
-    assert ANY_TEXT.ids(utf8(text)).tolist() == reference_ids(utf8(text), BITS)
+    assert ANY_TEXT.ids(utf8(text)).tolist() == reference_ids(utf8(text), BITS, PAIR_BITS)
 
 
-ANY_TEXT = TokenIds(BITS)
+ANY_TEXT = TokenIds(BITS, PAIR_BITS)
 
 
 @pytest.mark.parametrize(
@@ -64,18 +64,18 @@ ANY_TEXT = TokenIds(BITS)
     ],
 )
 def test_graph_equals_the_definition_on_odd_bytes(tokens: TokenIds, text: bytes) -> None:
-    assert tokens.ids(text).tolist() == reference_ids(text, BITS)
+    assert tokens.ids(text).tolist() == reference_ids(text, BITS, PAIR_BITS)
 
 
-@pytest.mark.parametrize("bits", [1, 8, 16, 17, 18])
-def test_graph_equals_the_definition_at_every_size(bits: int) -> None:
+@pytest.mark.parametrize(("bits", "pair_bits"), [(1, 18), (8, 1), (16, 18), (17, 17), (18, 16)])
+def test_graph_equals_the_definition_at_every_size(bits: int, pair_bits: int) -> None:
     text = "Extract the dates from getUserName(HTTP_2) as naïve JSON, 日本語".encode() * 80
-    assert TokenIds(bits).ids(text).tolist() == reference_ids(text, bits)
+    assert TokenIds(bits, pair_bits).ids(text).tolist() == reference_ids(text, bits, pair_bits)
 
 
 def test_graph_equals_the_definition_on_a_megabyte(tokens: TokenIds) -> None:
     text = np.random.default_rng(1).integers(0, 256, 1 << 20).astype(np.uint8).tobytes()
-    assert tokens.ids(text).tolist() == reference_ids(text, BITS)
+    assert tokens.ids(text).tolist() == reference_ids(text, BITS, PAIR_BITS)
 
 
 def test_graph_equals_the_definition_on_real_texts(tokens: TokenIds, tables: Path) -> None:
@@ -84,7 +84,7 @@ def test_graph_equals_the_definition_on_real_texts(tokens: TokenIds, tables: Pat
     for path in with_text:
         for text in pq.read_table(path, columns=["text"])["text"].to_pylist()[:200]:
             content = cap(utf8(text or ""))
-            assert tokens.ids(content).tolist() == reference_ids(content, BITS)
+            assert tokens.ids(content).tolist() == reference_ids(content, BITS, PAIR_BITS)
 
 
 def columns_of(path: Path) -> list[str]:
@@ -92,16 +92,18 @@ def columns_of(path: Path) -> list[str]:
     return names
 
 
-def test_empty_text_has_the_constant_id_alone(tokens: TokenIds) -> None:
-    assert tokens.ids(b"").tolist() == [2 * SIZE]
+def test_empty_text_is_its_end_and_what_follows_it(tokens: TokenIds) -> None:
+    end, pair = tokens.ids(b"").tolist()
+    assert end == SIZE
+    assert -PAIRS <= pair < 0
 
 
-def test_ids_are_words_then_pairs_then_the_constant(tokens: TokenIds) -> None:
+def test_ids_are_words_and_the_end_and_then_as_many_pairs(tokens: TokenIds) -> None:
     ids = tokens.ids(b"one two three")
-    assert len(ids) == 7
-    assert (ids[:3] < SIZE).all()
-    assert ((ids[3:6] >= SIZE) & (ids[3:6] < 2 * SIZE)).all()
-    assert ids[6] == 2 * SIZE
+    assert len(ids) == 8
+    assert ((ids[:3] >= 0) & (ids[:3] < SIZE)).all()
+    assert ids[3] == SIZE
+    assert ((ids[4:] >= -PAIRS) & (ids[4:] < 0)).all()
 
 
 def test_identifiers_split_at_humps_marks_and_digits() -> None:
@@ -131,9 +133,12 @@ def test_the_order_of_letters_matters() -> None:
 
 
 def test_the_order_of_words_matters() -> None:
-    ab, ba = reference_ids(b"red blue", BITS), reference_ids(b"blue red", BITS)
+    ab, ba = (
+        reference_ids(b"red blue", BITS, PAIR_BITS),
+        reference_ids(b"blue red", BITS, PAIR_BITS),
+    )
     assert sorted(ab[:2]) == sorted(ba[:2])
-    assert not set(ab[2:4]) & set(ba[2:4])
+    assert not set(ab[3:5]) & set(ba[3:5])
 
 
 def occupancy(n_items: int, n_buckets: int) -> float:
@@ -163,13 +168,13 @@ def test_20_000_pairs_of_words_fill_as_many_buckets_as_random_numbers_would() ->
     vocabulary = distinct_words(400)
     chosen = rng.choice(400 * 400, 20_000, replace=False)
     texts = [vocabulary[i // 400] + b" " + vocabulary[i % 400] for i in chosen]
-    used = len({reference_ids(text, BITS)[2] for text in texts})
-    assert used == pytest.approx(occupancy(20_000, SIZE), rel=0.01)
+    used = len({reference_ids(text, BITS, PAIR_BITS)[3] for text in texts})
+    assert used == pytest.approx(occupancy(20_000, PAIRS), rel=0.01)
 
 
 def test_the_graph_is_small_and_repeats_nothing_at_run_time() -> None:
     g = Nodes()
-    add_token_nodes(g, "text", BITS)
+    add_ids(g, *add_token_nodes(g, "text", BITS, PAIR_BITS))
     kinds = {node.op_type for node in g.nodes}
     assert len(g.nodes) <= 18
     assert not kinds & BANNED
@@ -178,14 +183,16 @@ def test_the_graph_is_small_and_repeats_nothing_at_run_time() -> None:
 
 
 def test_a_size_that_would_overflow_is_refused() -> None:
-    with pytest.raises(ValueError, match="bits is 19, expected 1 to 18"):
-        add_token_nodes(Nodes(), "text", 19)
+    for bits in ((19, 8), (8, 19), (0, 8)):
+        with pytest.raises(ValueError, match=f"bits are {bits[0]} and {bits[1]}, expected 1 to 18"):
+            add_token_nodes(Nodes(), "text", *bits)
 
 
-def test_many_texts_give_each_text_its_own_ids(tokens: TokenIds) -> None:
+def test_many_texts_give_each_text_the_places_of_its_own_ids(tokens: TokenIds) -> None:
     texts = [b"one two", b"", b"three"]
     flat, offsets = tokens.many(texts)
     for i, text in enumerate(texts):
-        assert flat[offsets[i] : offsets[i + 1]].tolist() == reference_ids(text, BITS)
+        wanted = [i % tokens.n_ids for i in reference_ids(text, BITS, PAIR_BITS)]
+        assert flat[offsets[i] : offsets[i + 1]].tolist() == wanted
     assert offsets[-1] == len(flat)
     assert tokens.many([])[1].tolist() == [0]

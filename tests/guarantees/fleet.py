@@ -26,7 +26,7 @@ from tierwise.features.steps import CERTIFY, LEARN
 from tierwise.features.table import step_table
 from tierwise.features.token_session import TokenIds
 from tierwise.router_model import layout
-from tierwise.router_model.estimate import Batch, estimate_text
+from tierwise.router_model.estimate import Batch, estimate_text, join
 from tierwise.router_model.floors import floor_table
 from tierwise.router_model.graph import build_graph, serialize, set_floors
 from tierwise.router_model.model import Model
@@ -35,7 +35,7 @@ from tierwise.router_model.runtime import PolicyGraph
 from tierwise.router_model.spec import PolicySpec
 from tierwise.training.certify import CertifyParams, certify_steps
 from tierwise.training.fit import FitParams, Fitted, fit
-from tierwise.training.hashed import counts
+from tierwise.training.hashed import shares
 
 FRESH_STEPS = 200_000
 TRACES = 1_200  # of each world's logs
@@ -77,7 +77,7 @@ def fresh(n_steps: int) -> Fresh:
         fleet.steps.iloc[:n_steps],
         texts,
         np.array([len(text) for text in full], np.int64),
-        counts(texts, TokenIds(FitParams().bits)),
+        shares(texts, TokenIds(FitParams().bits, FitParams().pair_bits)),
         fleet.true_quality[:n_steps],
         fleet.true_cost[:n_steps],
     )
@@ -154,8 +154,11 @@ def _served(
 
 def batch_estimates(model: Model, shares: sp.csr_matrix, context: NDArray[np.float32]) -> Batch:
     """Estimate as the graph does, for 200,000 steps in seconds: a text is a row of token shares."""
-    text = (shares @ model.rows.astype(np.float32)) * model.scale
-    return estimate_text(model, text, context)
+    n_words = len(model.rows)
+    # Half of a text's shares are its words', half its pairs'; the model's means are of each half.
+    words = 2 * (shares[:, :n_words] @ model.rows.astype(np.float32)) * model.scale
+    pairs = 2 * (shares[:, n_words:] @ model.pair_rows.astype(np.float32)) * model.pair_scale
+    return estimate_text(model, join(model, words, pairs), context)
 
 
 def _ask_graph(

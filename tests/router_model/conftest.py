@@ -12,7 +12,7 @@ from onnx import TensorProto, helper
 from tierwise.data.tiers import Tier
 from tierwise.features.columns import ContextColumn
 from tierwise.features.nodes import Nodes
-from tierwise.features.tokens import add_token_nodes
+from tierwise.features.tokens import add_ids, add_token_nodes
 from tierwise.router_model import layout
 from tierwise.router_model.bundle import write_bundle
 from tierwise.router_model.golden import make_golden
@@ -39,7 +39,7 @@ def tiny_model() -> onnx.ModelProto:
     column, whole = g.const([1], i64), g.const([0], i64)
     one, zero = g.const([[1.0]], f32), g.const([[0.0]], f32)
 
-    add_token_nodes(g, "text", BITS)
+    add_ids(g, *add_token_nodes(g, "text", BITS, BITS))
     g.nodes[-1].output[0] = ids = "ids"
     weights = np.random.default_rng(0).normal(0, 0.01, 2 * (1 << BITS) + 1)
     words = g.add("ReduceMean", g.add("Gather", g.const(weights, f32), ids), whole, keepdims=1)
@@ -104,6 +104,7 @@ def tiny_manifest() -> Manifest:
         ),
         fallback="large",
         bits=BITS,
+        pair_bits=BITS,
         promise="In words.",
         floors={"level": 0.95},
     )

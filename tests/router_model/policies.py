@@ -10,7 +10,7 @@ from tierwise.router_model.model import Model, Network, Trees
 from tierwise.router_model.rule import ALWAYS, Path
 from tierwise.router_model.spec import PolicySpec
 
-BITS, N_DIMS = 6, 4
+BITS, PAIR_BITS, N_DIMS = 6, 7, 4
 N_ROLES, N_TASKS = len(COLUMNS[0].vocabulary), len(COLUMNS[1].vocabulary)
 TEXTS = (b"", b" \n", "Ωραία 日本語 🚀".encode(), b"\xff\x00", b"prove it", b"copy the file " * 290)
 MARGINS = (ALWAYS, 0.2, 0.1, 0.05, 0.0, 0.0, 0.0, 0.0, 0.0)
@@ -21,16 +21,18 @@ PATH = Path(np.array(MARGINS, np.float32), np.array(WEIGHTS, np.float32))
 def random_spec(n_tiers: int = 3, reference: int | None = None) -> PolicySpec:
     reference = n_tiers - 1 if reference is None else reference
     rungs = (*range(1, n_tiers), -1)
-    return PolicySpec(names(n_tiers), reference, 0.01, PATH, rungs, COLUMNS, BITS)
+    return PolicySpec(names(n_tiers), reference, 0.01, PATH, rungs, COLUMNS, BITS, PAIR_BITS)
 
 
 def random_model(n_tiers: int = 3, seed: int = 0) -> Model:
     rng = np.random.default_rng(seed)
     f32 = np.float32
-    rows = rng.integers(-127, 128, (2 ** (BITS + 1) + 1, n_tiers + N_DIMS + 1)).astype(np.int8)
-    rows[:, -1] = rng.integers(0, 2, len(rows))
+    rows = rng.integers(-127, 128, (2**BITS + 1, n_tiers + N_DIMS + 1)).astype(np.int8)
+    pair_rows = rng.integers(-127, 128, (2**PAIR_BITS, n_tiers + 1)).astype(np.int8)
+    for each in (rows, pair_rows):
+        each[:, -1] = rng.integers(0, 2, len(each))
     width = n_tiers + N_DIMS
-    scale = np.concatenate([np.full(n_tiers, 0.002), np.full(N_DIMS, 0.02), [1.0]])
+    scale = np.concatenate([np.full(n_tiers, 0.002), np.full(N_DIMS, 0.02), [0.5]])
     quality_cost = np.repeat([0.25, 0.01], n_tiers)
     latency = rng.uniform(1, 4, (N_ROLES + 1, n_tiers)).astype(f32)
     latency[1, 0] = np.nan
@@ -40,6 +42,8 @@ def random_model(n_tiers: int = 3, seed: int = 0) -> Model:
     return Model(
         rows=rows,
         scale=scale.astype(f32),
+        pair_rows=pair_rows,
+        pair_scale=np.append(np.full(n_tiers, 0.003), 0.5).astype(f32),
         task=(quality_cost * rng.uniform(0.8, 1.2, (N_TASKS + 1, 2 * n_tiers))).astype(f32),
         role=(quality_cost * rng.uniform(-0.5, 0.5, (N_ROLES + 1, 2 * n_tiers))).astype(f32),
         cost_slope=rng.uniform(0, 1e-6, (2, n_tiers)).astype(f32),

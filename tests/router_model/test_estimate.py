@@ -7,7 +7,15 @@ import dataclasses
 import numpy as np
 import pytest
 
-from tests.router_model.policies import BITS, N_DIMS, N_ROLES, N_TASKS, random_model, random_steps
+from tests.router_model.policies import (
+    BITS,
+    N_DIMS,
+    N_ROLES,
+    N_TASKS,
+    PAIR_BITS,
+    random_model,
+    random_steps,
+)
 from tierwise.features.token_session import TokenIds
 from tierwise.features.tokens import reference_ids
 from tierwise.router_model import estimate as module
@@ -16,19 +24,30 @@ from tierwise.router_model.model import Model
 
 
 def run(model: Model, texts: tuple[bytes, ...], context: np.ndarray) -> Batch:
-    return estimate(model, *TokenIds(BITS).many(texts), context)
+    return estimate(model, *TokenIds(BITS, PAIR_BITS).many(texts), context)
 
 
 def plain(model: Model) -> Model:
     return dataclasses.replace(model, trees=None, network=None)
 
 
-def test_quality_is_task_plus_role_plus_the_mean_of_the_tokens_rows() -> None:
+def halves(model: Model, text: bytes) -> tuple[np.ndarray, np.ndarray]:
+    """The mean rows of a text's words and of its pairs, scaled."""
+    ids = np.array(reference_ids(text, BITS, PAIR_BITS))
+    words, pairs = ids[ids >= 0], ids[ids < 0]
+    assert len(words) == len(pairs)
+    return (
+        model.rows[words].astype(np.float64).mean(axis=0) * model.scale,
+        model.pair_rows[pairs].astype(np.float64).mean(axis=0) * model.pair_scale,
+    )
+
+
+def test_quality_is_task_plus_role_plus_the_mean_rows_of_words_and_of_pairs() -> None:
     model = plain(random_model())
     text = b"prove the file prove"
     context = np.array([[1, 0, 20, 800, 5, 1]], np.float32)
-    rows = model.rows[reference_ids(text, BITS)].astype(np.float64)
-    wanted = model.task[0, :3] + model.role[1, :3] + rows.mean(axis=0)[:3] * model.scale[:3]
+    words, pairs = halves(model, text)
+    wanted = model.task[0, :3] + model.role[1, :3] + words[:3] + pairs[:3]
     np.testing.assert_allclose(run(model, (text,), context).quality[0], wanted, rtol=1e-5)
 
 
@@ -75,11 +94,9 @@ def test_a_network_adds_what_its_units_say_of_log_context_and_vector() -> None:
     network = model.network
     assert network is not None
     texts, context = random_steps()
-    ids, starts = TokenIds(BITS).many(texts)
     with_it, without = run(model, texts, context), run(plain(model), texts, context)
     for i in range(len(texts)):
-        rows = model.rows[ids[starts[i] : starts[i + 1]]].astype(np.float64).mean(axis=0)
-        vector = rows[3 : 3 + N_DIMS] * model.scale[3 : 3 + N_DIMS]
+        vector = halves(model, texts[i])[0][3 : 3 + N_DIMS]
         known = np.where(np.isnan(context[i]), model.fill, context[i]).astype(np.float64)
         logs = np.log(np.maximum(1 + known, 0.5))
         units = np.tanh(logs @ network.context + vector @ network.vector + network.bias)
@@ -103,13 +120,14 @@ def test_quality_is_clipped_to_0_and_1() -> None:
 
 def test_the_share_of_unseen_tokens_is_told() -> None:
     model = random_model()
-    rows = model.rows.copy()
-    ids = reference_ids(b"seen new", BITS)
-    rows[:, -1] = 0
-    rows[ids[0], -1] = 1
+    rows, pair_rows = model.rows.copy(), model.pair_rows.copy()
+    ids = reference_ids(b"seen new", BITS, PAIR_BITS)
+    rows[:, -1] = pair_rows[:, -1] = 0
+    rows[ids[0], -1] = pair_rows[ids[3], -1] = 1
     unknown = np.full((1, len(model.fill)), np.nan, np.float32)
-    said = run(dataclasses.replace(model, rows=rows), (b"seen new",), unknown)
-    assert said.unseen[0] == pytest.approx(1 - 1 / len(ids))
+    knowing = dataclasses.replace(model, rows=rows, pair_rows=pair_rows)
+    said = run(knowing, (b"seen new",), unknown)
+    assert said.unseen[0] == pytest.approx(1 - 2 / len(ids))
 
 
 def test_chunks_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,7 +8,14 @@ from typing import NamedTuple
 import numpy as np
 import pytest
 
-from tests.router_model.policies import BITS, N_ROLES, random_model, random_spec, random_steps
+from tests.router_model.policies import (
+    BITS,
+    N_ROLES,
+    PAIR_BITS,
+    random_model,
+    random_spec,
+    random_steps,
+)
 from tests.training.fits import make_steps
 from tierwise.features.steps import StepTable
 from tierwise.features.token_session import TokenIds
@@ -39,10 +46,11 @@ SPEC = dataclasses.replace(random_spec(), guard=GUARD)
 def model() -> Model:
     """A policy that has seen the words of `KNOWN` alone."""
     drawn = random_model()
-    rows = drawn.rows.copy()
-    rows[:, -1] = 0
-    rows[TokenIds(BITS).ids(KNOWN), -1] = 1
-    return dataclasses.replace(drawn, rows=rows)
+    rows, pair_rows = drawn.rows.copy(), drawn.pair_rows.copy()
+    rows[:, -1] = pair_rows[:, -1] = 0
+    ids = TokenIds(BITS, PAIR_BITS).ids(KNOWN)
+    rows[ids[ids >= 0], -1] = pair_rows[ids[ids < 0], -1] = 1
+    return dataclasses.replace(drawn, rows=rows, pair_rows=pair_rows)
 
 
 def opened(spec: PolicySpec = SPEC) -> PolicyGraph:
@@ -183,7 +191,7 @@ def test_export_finds_a_guard_that_changes_the_reason_alone(steps: StepTable) ->
 def test_export_compares_the_score(steps: StepTable) -> None:
     other = model()
     rows = other.rows.copy()
-    rows[TokenIds(BITS).ids(KNOWN)[0], -1] = 0
+    rows[TokenIds(BITS, PAIR_BITS).ids(KNOWN)[0], -1] = 0
     changed = dataclasses.replace(other, rows=rows)
     with pytest.raises(ParityError, match="unseen"):
         parity(serialize(build_graph(model(), SPEC)), changed, SPEC, steps)

@@ -34,6 +34,7 @@ def bundle_of(
         context=spec.context,
         fallback=spec.tiers[spec.reference],
         bits=spec.bits,
+        pair_bits=spec.pair_bits,
         rule={name: value for name, value in rule(spec).items() if name not in left_out},
         floors=floors,
     )

@@ -132,7 +132,7 @@ def test_words_are_those_of_the_token_ids() -> None:
     text = b"getUserName(id_2): HTTPServer aB \xc3\xa9A, GET user "
     places = [(start, word) for word, spans in _words(text).items() for start, _ in spans]
     spaced = b" ".join(word for _, word in sorted(places))
-    assert reference_ids(spaced, 12) == reference_ids(text, 12)
+    assert reference_ids(spaced, 12, 12) == reference_ids(text, 12, 12)
     assert _words(text)[b"user"] == [(3, 7), (text.index(b"user"), text.index(b"user") + 4)]
 
 

@@ -55,6 +55,7 @@ def write_served_bundle(found: EncodedFit, folder: Path) -> Path:
         context=COLUMNS,
         fallback=spec.tiers[-1],
         bits=spec.bits,
+        pair_bits=spec.pair_bits,
         promise="In words.",
     )
     graph = PolicyGraph(found.graph, found.encoder)

@@ -26,6 +26,7 @@ COLUMNS = (
 )
 SMALL = FitParams(
     bits=8,
+    pair_bits=9,
     dims=4,
     alphas=(1.0, 10.0),
     priors=(10.0,),

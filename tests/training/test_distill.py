@@ -10,15 +10,16 @@ from tests.training.fits import make_steps
 from tierwise.data.split import folds
 from tierwise.features.token_session import TokenIds
 from tierwise.training.distill import Distilled, distill, reduce_embedding
-from tierwise.training.hashed import counts, fit_vocabulary, weigh
+from tierwise.training.hashed import fit_vocabulary, shares, weigh
 
 STRENGTHS = (0.1, 1.0, 10.0)
 
 
 @pytest.fixture(scope="module")
 def text() -> sp.csr_matrix:
-    shares = counts(make_steps(600).text, TokenIds(8))
-    return weigh(shares, fit_vocabulary(shares))
+    tokens = TokenIds(8, 9)
+    found = shares(make_steps(600).text, tokens)
+    return weigh(found, fit_vocabulary(found, tokens.n_words))
 
 
 @pytest.fixture(scope="module")

@@ -20,10 +20,10 @@ from tierwise.router_model.spec import PolicySpec
 from tierwise.training.certificate import Certificate
 from tierwise.training.certify import CertifyParams, certify_steps
 from tierwise.training.guard import LEAST, NEVER, fit_guard, unseen_share
-from tierwise.training.hashed import counts, fit_vocabulary
+from tierwise.training.hashed import fit_vocabulary, shares
 
 BITS = 12
-IDS = TokenIds(BITS)
+IDS = TokenIds(BITS, BITS)
 ROUNDING = 1e-6
 WORDS = tuple(bytes([a, b, c]) for a in b"bdfgk" for b in b"aeiou" for c in b"lmnrstxyzp")
 """250 words, of which a text has a few: rare ones are on hardly any step."""
@@ -36,22 +36,26 @@ def texts_of(n: int, seed: int, n_words: int = 12) -> tuple[bytes, ...]:
     return tuple(b" ".join(WORDS[i] for i in one) for one in draw)
 
 
+def of(texts: tuple[bytes, ...]) -> sp.csr_matrix:
+    return shares(texts, IDS)
+
+
 def threshold(texts: tuple[bytes, ...], quantile: float = 0.99) -> float:
     unit = np.arange(len(texts)).astype(np.str_)
-    return fit_guard(counts(texts, IDS), unit, quantile)
+    return fit_guard(of(texts), IDS.n_words, unit, quantile)
 
 
 def scores(learn: tuple[bytes, ...], asked: tuple[bytes, ...]) -> np.ndarray:
     """What a policy learned from `learn` would say of `asked`: its rows' marks decide."""
     seen = np.zeros(IDS.n_ids)
-    seen[fit_vocabulary(counts(learn, IDS)).kept] = 1
-    return np.asarray(1 - counts(asked, IDS) @ seen)
+    seen[fit_vocabulary(of(learn), IDS.n_words).kept] = 1
+    return np.asarray(1 - of(asked) @ seen)
 
 
 def test_a_learn_step_scores_as_it_would_if_its_unit_were_new() -> None:
     texts = texts_of(60, seed=1)
     unit = (np.arange(60) // 3).astype(np.str_)
-    found = unseen_share(counts(texts, IDS), unit)
+    found = unseen_share(of(texts), unit)
     for u in np.unique(unit):
         others = tuple(t for t, v in zip(texts, unit, strict=True) if v != u)
         own = tuple(t for t, v in zip(texts, unit, strict=True) if v == u)
@@ -63,7 +67,7 @@ def test_new_steps_like_the_learn_part_exceed_the_threshold_about_as_rarely_as_a
     learn, new = texts_of(1500, seed=2), texts_of(4000, seed=3)
     for quantile in (0.9, 0.97):
         unit = np.arange(len(learn)).astype(np.str_)
-        usual = np.quantile(unseen_share(counts(learn, IDS), unit), quantile, method="higher")
+        usual = np.quantile(unseen_share(of(learn), unit), quantile, method="higher")
         found = scores(learn, new)
         assert (found > usual + ROUNDING).mean() < 1 - quantile + 0.02
         assert (found > usual - ROUNDING).mean() > 1 - quantile - 0.02
@@ -73,10 +77,10 @@ def test_new_steps_like_the_learn_part_exceed_the_threshold_about_as_rarely_as_a
 
 def test_counting_a_units_own_steps_would_hold_new_steps_back() -> None:
     learn, new = texts_of(400, seed=4, n_words=25), texts_of(4000, seed=5, n_words=25)
-    shares = counts(learn, IDS)
-    unseen = np.bincount(shares.indices, minlength=IDS.n_ids) < 2
-    naive = np.quantile(shares @ unseen, 0.99)
-    honest = np.quantile(unseen_share(shares, np.arange(400).astype(np.str_)), 0.99)
+    found = of(learn)
+    unseen = np.bincount(found.indices, minlength=IDS.n_ids) < 2
+    naive = np.quantile(found @ unseen, 0.99)
+    honest = np.quantile(unseen_share(found, np.arange(400).astype(np.str_)), 0.99)
     held_back = [(scores(learn, new) > limit + ROUNDING).mean() for limit in (naive, honest)]
     assert held_back[0] > 0.1
     assert held_back[1] < 0.03
@@ -111,16 +115,17 @@ def test_hardly_any_steps_make_no_guard(learn: tuple[bytes, ...]) -> None:
 
 def test_a_share_of_1_is_no_guard() -> None:
     assert threshold(texts_of(200, seed=8), 1.0) == NEVER
-    assert fit_guard(sp.csr_matrix((0, IDS.n_ids), dtype=np.float32), np.zeros(0, str), 0.9) == 1
+    none = sp.csr_matrix((0, IDS.n_ids), dtype=np.float32)
+    assert fit_guard(none, IDS.n_words, np.zeros(0, str), 0.9) == 1
 
 
 @pytest.mark.parametrize("feedback", ["full", "logged"])
 def test_fit_learns_the_guard_whatever_the_feedback(feedback: str) -> None:
-    params = dataclasses.replace(SMALL, bits=BITS, guard=0.99)
+    params = dataclasses.replace(SMALL, bits=BITS, pair_bits=BITS, guard=0.99)
     steps = make_steps(300, feedback=feedback)
     learn = steps.of_part(LEARN)
     found = fit_steps(steps, params).spec.guard
-    assert found == fit_guard(counts(learn.text, IDS), learn.unit, 0.99)
+    assert found == fit_guard(of(learn.text), IDS.n_words, learn.unit, 0.99)
     assert 0.3 < found < NEVER
 
 
@@ -140,7 +145,7 @@ class Fit(NamedTuple):
 def guarded_fit() -> Fit:
     """A policy with a guard; every fifth step of the certify part is Greek to it."""
     steps = make_steps(600)
-    fitted = fit_steps(steps, dataclasses.replace(SMALL, bits=BITS, guard=0.99))
+    fitted = fit_steps(steps, dataclasses.replace(SMALL, bits=BITS, pair_bits=BITS, guard=0.99))
     greek = "καλημέρα κόσμε αντίο φίλε θάλασσα ουρανός".encode()
     text = tuple(greek if i % 5 == 0 else t for i, t in enumerate(steps.text))
     graph = PolicyGraph(serialize(build_graph(fitted.model, fitted.spec)))
@@ -179,7 +184,7 @@ def test_a_step_held_back_whose_outcomes_are_unknown_is_not_counted(
 
 def test_the_part_that_certifies_is_not_the_part_that_sets_the_threshold() -> None:
     steps = make_steps(300)
-    params = dataclasses.replace(SMALL, bits=BITS, guard=0.99)
+    params = dataclasses.replace(SMALL, bits=BITS, pair_bits=BITS, guard=0.99)
     other = tuple(b"zz" if p == CERTIFY else t for p, t in zip(steps.part, steps.text, strict=True))
     changed = dataclasses.replace(steps, text=other)
     assert fit_steps(steps, params).spec.guard == fit_steps(changed, params).spec.guard

@@ -21,7 +21,7 @@ from tierwise.router_model.model import load_model
 from tierwise.router_model.runtime import PolicyGraph
 from tierwise.training import fit as stage
 from tierwise.training import reading
-from tierwise.training.reading import read_texts
+from tierwise.training.reading import read_texts, within_size
 from tierwise.training.stack import squared_error
 
 
@@ -77,7 +77,7 @@ def test_a_served_encoder_ships_and_its_projection_says_what_was_learned(folder:
     read = read_texts(steps, params(folder, "serve"), np.random.default_rng(0))
     assert read.encoder is not None
     ridge = np.random.default_rng(1).normal(size=(DIMENSIONS, 3))
-    _, _, projection = read.pack(ridge, SMALL.bits)
+    _, projection = read.pack(ridge, SMALL)
     assert projection is not None
     embedding = embed(load_encoder(folder), steps.text)
     said = embedding @ projection.weight + projection.bias
@@ -149,3 +149,15 @@ def test_the_stage_leaves_the_encoder_beside_the_model_and_none_of_an_earlier_fi
     stage.main()
     assert read_encoder(run / "encoder") is None
     assert load_model(run / "model.npz").projection is None
+
+
+@pytest.mark.parametrize("n_tiers", [2, 5, 16])
+def test_many_tiers_have_fewer_rows_so_that_all_rows_stay_within_six_megabytes(
+    n_tiers: int,
+) -> None:
+    asked = dataclasses.replace(SMALL, bits=17, pair_bits=18, dims=24)
+    found = within_size(asked, n_tiers)
+    size = (n_tiers + 25 << found.bits) + (n_tiers + 1 << found.pair_bits)
+    assert 2_500_000 < size < 6_000_000
+    assert dataclasses.replace(found, bits=17, pair_bits=18) == asked
+    assert (found.bits, found.pair_bits) == ((17, 18) if n_tiers <= 5 else (16, 17))
