@@ -1,7 +1,8 @@
 """Texts to be timed: the simulated fleet's own, and what agents read on any machine with Python.
 
 The latter are mixed: a few words of a fleet's step, then a stretch of the installed packages'
-descriptions or of the standard library's source, line ends and indents as they are.
+descriptions or of the standard library's source, line ends and indents as they are. So they differ
+between machines, and the figures with them.
 """
 
 from __future__ import annotations
@@ -14,13 +15,14 @@ from pathlib import Path
 
 import numpy as np
 
+from tierwise.data.errors import BadInput
 from tierwise.data.fleet import FleetParams, draw, make_world
 
 LENGTHS = {"0 words": 0, "20 words": 20, "200 words": 200, "2,000 words": 2_000}
 LARGE, LARGE_BYTES = "100 KB", 100_000
 TEXTS = 100  # of each length
 PREFIX = 8  # words of a fleet's step that a mixed text begins with
-MOST = 1_500_000  # characters of each kind of reading
+MOST = 1_500_000  # characters of each kind of reading, about
 
 Texts = dict[str, list[str]]
 
@@ -29,7 +31,7 @@ _WORD = re.compile(r"\S+\s*")
 
 def fleet_texts(rng: np.random.Generator, count: int = TEXTS) -> Texts:
     """Return texts of each length, all different, from the simulated fleet's own steps."""
-    words = _fleet_words(rng)
+    words = fleet_words(rng)
     starts = rng.integers(0, len(words) - 2_000, count)
     texts = {name: [" ".join(words[s : s + n]) for s in starts] for name, n in LENGTHS.items()}
     many = " ".join(words)
@@ -39,11 +41,23 @@ def fleet_texts(rng: np.random.Generator, count: int = TEXTS) -> Texts:
 
 
 def mixed_texts(rng: np.random.Generator, count: int = TEXTS) -> Texts:
-    """Return texts of each length: words of a step, then by turns documentation and source."""
-    asked = _fleet_words(rng)
+    """Return texts of each length: words of a step, then documentation or, every second, source.
+
+    Those of 100 KB are stretches of both, without a step.
+
+    Raises
+    ------
+    BadInput
+        Where there is too little to read.
+    """
+    asked = fleet_words(rng)
     kinds = [_WORD.findall(_read(kind)) for kind in (_descriptions(), _sources())]
     if min(map(len, kinds)) < 4_000:
-        raise RuntimeError("neither package descriptions nor the library's source to read here")
+        raise BadInput(
+            "too few package descriptions or too little source to read",
+            "4,000 words of each",
+            "install tierwise with its extras, and Python with its library's source",
+        )
     texts: Texts = {}
     for name, n in LENGTHS.items():
         texts[name] = []
@@ -59,13 +73,14 @@ def mixed_texts(rng: np.random.Generator, count: int = TEXTS) -> Texts:
     return texts
 
 
-def _fleet_words(rng: np.random.Generator) -> list[str]:
+def fleet_words(rng: np.random.Generator) -> list[str]:
+    """Return the words of some steps of the simulated fleet, one step after another."""
     fleet = draw(make_world(FleetParams(), rng), 400, rng)
     return " ".join(fleet.steps["text"]).split()
 
 
 def _read(parts: Iterator[str]) -> str:
-    """Join parts up to `MOST` characters."""
+    """Join parts until they have `MOST` characters."""
     found, size = [], 0
     for part in parts:
         found.append(part)

@@ -8,10 +8,10 @@ neighboring bytes (class, case, start of a token, number) is one look-up in a ta
 entries: few nodes and few passes over the bytes, which is what a short text's latency consists of.
 
 Ids: words in [0, 2^bits), then the end of the text, 2^bits, so that no text is without an id; then
-as many pairs of neighbors, each of these with the next, in [-2^pair_bits, -1]. Words and pairs have
-tables of rows of their own: words count from the front of theirs, pairs from the end of theirs, so
-that one number says which table, which costs a graph nothing. There are many more pairs than words,
-and less to be said of each: pairs have more rows and shorter ones.
+a pair for each of these, it and what follows it (nothing follows the end), in [-2^pair_bits, -1].
+Words and pairs have tables of rows of their own. A negative index counts from the end of its table,
+so that the sign says which table, without a node. There is less to be said of a pair than of a
+word: its row is shorter.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from onnx import TensorProto
 from tierwise.features.nodes import Nodes
 from tierwise.features.words import FOLD, HUMP, TOKEN
 
-MAX_BITS = 18  # a byte's number has this many bits; sums of 4,096 of them stay inside int32
+MAX_BITS = 18  # a byte's number has this many bits; sums of 4,097 of them stay inside int32
 PAIR = 5_077  # odd, so that the pair's hash keeps every bit; small, so that int32 does not overflow
 
 
@@ -86,7 +86,7 @@ def pair_table() -> NDArray[np.int32]:
 
 
 def add_token_nodes(g: Nodes, text: str, bits: int, pair_bits: int) -> tuple[str, str]:
-    """Add the ids of a text to a graph.
+    """Add the ids of a text's words and of its pairs to a graph.
 
     Parameters
     ----------
@@ -123,6 +123,7 @@ def add_token_nodes(g: Nodes, text: str, bits: int, pair_bits: int) -> tuple[str
     return words, g.add("BitwiseOr", pairs, g.const(-1 << pair_bits, np.int32))
 
 
-def add_ids(g: Nodes, words: str, pairs: str) -> str:
-    """Add the ids as they are told, int64, as in `reference_ids`; return their name."""
-    return g.add("Cast", g.add("Concat", words, pairs, axis=0), to=TensorProto.INT64)
+def add_ids(g: Nodes, words: str, pairs: str, output: str = "") -> str:
+    """Add words and pairs behind each other as int64, as in `reference_ids`; return their name."""
+    every = g.add("Concat", words, pairs, axis=0)
+    return g.add("Cast", every, output=output, to=TensorProto.INT64)

@@ -24,7 +24,7 @@ class Batch:
     quality, cost, total_cost, latency : ndarray of float32, shape (n_steps, n_tiers)
         0..1; USD a call; USD with retries; seconds.
     unseen : ndarray of float32, shape (n_steps,)
-        Share of the text's tokens that no learn text had.
+        Share of the text's tokens that fewer than two learn steps had.
     """
 
     quality: Float32
@@ -41,8 +41,7 @@ def estimate(model: Model, ids: Ints, starts: Ints, context: Float32) -> Batch:
     ----------
     model : Model
     ids : ndarray of int64
-        Token ids of all texts, one after another: of each words, then as many pairs, either as the
-        graph tells them or as places.
+        Places of all texts' tokens, one after another, as from `TokenIds.many`.
     starts : ndarray of int64, shape (n_steps + 1,)
         Where each text's ids begin, and the end.
     context : ndarray of float32, shape (n_steps, n_columns)
@@ -67,23 +66,28 @@ def _estimate(model: Model, ids: Ints, starts: Ints, context: Float32) -> Batch:
     half = np.diff(starts) // 2
     is_word = np.repeat(np.tile([True, False], len(half)), np.repeat(half, 2))
     part = ids[starts[0] : starts[-1]]
-    place = np.concatenate([[0], np.cumsum(half)[:-1]])
-    words = _mean(model.rows, part[is_word], place) * model.scale
-    pair = part[~is_word]
-    pair = np.where(pair < 0, pair + len(model.pair_rows), pair - len(model.rows))
-    pairs = _mean(model.pair_rows, pair, place) * model.pair_scale
+    begin = np.concatenate([[0], np.cumsum(half)[:-1]])
+    words = _mean(model.rows, part[is_word], begin) * model.scale
+    pairs = _mean(model.pair_rows, part[~is_word] - len(model.rows), begin) * model.pair_scale
     return estimate_text(model, join(model, words, pairs), context)
 
 
-def _mean(rows: NDArray[np.int8], ids: Ints, place: Ints) -> Float32:
-    """Return the mean row of each run of ids; runs begin at `place`."""
-    sums = np.add.reduceat(rows[ids].astype(np.int32), place, axis=0).astype(np.float32)
-    mean: Float32 = sums / np.diff(place, append=len(ids)).astype(np.float32)[:, None]
+def _mean(rows: NDArray[np.int8], at: Ints, begin: Ints) -> Float32:
+    """Return the mean row of each run of row numbers; runs begin at `begin`."""
+    sums = np.add.reduceat(rows[at].astype(np.int32), begin, axis=0).astype(np.float32)
+    mean: Float32 = sums / np.diff(begin, append=len(at)).astype(np.float32)[:, None]
     return mean
 
 
 def join(model: Model, words: Float32, pairs: Float32) -> Float32:
-    """Add what pairs say to what words say, shapes (n_steps, n_tiers + 1) and as in `Model`."""
+    """Add what pairs say to what words say.
+
+    Parameters
+    ----------
+    model : Model
+    words : ndarray of shape (n_steps, n_tiers + n_dims + 1)
+    pairs : ndarray of shape (n_steps, n_tiers + 1)
+    """
     text = words.copy()
     text[:, : model.n_tiers] += pairs[:, :-1]
     text[:, -1] += pairs[:, -1]
@@ -97,7 +101,7 @@ def estimate_text(model: Model, text: Float32, context: Float32) -> Batch:
     ----------
     model : Model
     text : ndarray of shape (n_steps, n_tiers + n_dims + 1)
-        What words and pairs say, as from `join`.
+        What words and pairs say, as from `join`; or what an embedding says, and 1.
     context : ndarray of shape (n_steps, n_columns)
     """
     tiers, dims = model.n_tiers, model.n_dims

@@ -111,7 +111,8 @@ def _from_ids(session: PolicyGraph, model: Model, spec: PolicySpec, steps: StepT
         if not np.array_equal(session.ids(text), ids):
             raise ParityError(f"token ids of step {step} differ from the reference")
     starts = np.cumsum([0, *(len(ids) for ids in wanted)])
-    return estimate(model, np.concatenate(wanted), starts, steps.context)
+    places = np.concatenate(wanted) % (len(model.rows) + len(model.pair_rows))
+    return estimate(model, places, starts, steps.context)
 
 
 def _check_close(name: str, ours: NDArray[np.float32], theirs: NDArray[np.float32]) -> None:

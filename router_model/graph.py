@@ -82,8 +82,7 @@ def build_graph(model: Model, spec: PolicySpec) -> onnx.ModelProto:
     words = pairs = ""
     if model.projection is None:
         words, pairs = add_token_nodes(g, "text", spec.bits, spec.pair_bits)
-        add_ids(g, words, pairs)
-        g.nodes[-1].output[0] = "ids"
+        add_ids(g, words, pairs, output="ids")
     if spec.fixed_tier:
         base = _split(g, model, spec, row)
         cost, total = add_cost(g, model, known, base.cost, base.retry)

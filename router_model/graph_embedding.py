@@ -24,7 +24,7 @@ def add_embedding(g: Nodes, projection: Projection) -> str:
     Returns
     -------
     str
-        Name of a float32 tensor of shape (1, n_tiers + n_dims + 1), as token rows give it; an
+        Name of a float32 tensor of shape (1, n_tiers + n_dims + 1), as the row of a word has it; an
         encoder knows every token, so all of the text counts as seen.
     """
     weight = np.pad(projection.weight, ((0, 0), (0, 1)))

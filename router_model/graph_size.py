@@ -24,11 +24,11 @@ INPUTS: dict[str, Shape] = {
 }
 """What is fed, at most; a policy of more columns is none."""
 MAX_NODES = 1024
-"""A policy has about 70."""
+"""A policy has 70 to 80."""
 MAX_ITEMS = 1 << 24
 """Of all computed tensors together; the longest text needs about 2 ** 19 in a policy."""
 MAX_WORK = 1 << 25
-"""Items read, items written, and products summed; the longest text needs about 2 ** 21."""
+"""Items read, items written, and products summed; the longest text needs about 2 ** 20."""
 
 
 class TooLarge(ValueError):

@@ -22,6 +22,7 @@ ROLES = ("policy", "golden")
 ENCODER_ROLES = ("encoder", "tokenizer")
 """Both or none: what embeds the text where the policy graph takes an embedding."""
 MAX_BYTES = 4 << 20
+MOST_BITS = 18  # as `features.tokens`, which needs more than a gateway has
 MAX_SEQUENCE = 1 << 53  # what every reader of JSON keeps exactly
 FILE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 _DIGEST = re.compile(r"[0-9a-f]{64}")
@@ -59,7 +60,8 @@ class Manifest:
     fallback : str
         Name of the tier that is served when anything fails.
     bits, pair_bits : int
-        Words' ids go up to 2 ** bits, those of pairs of words from -2 ** pair_bits to -1.
+        Words' ids go up to 2 ** bits, those of pairs of words from -2 ** pair_bits to -1;
+        `pair_bits` is 0 in a bundle of an earlier version, whose pairs are numbered behind words.
     sequence : int
         Rises with each release: a gateway that has served a bundle takes none of a lower one.
         0 where releases are not numbered.
@@ -96,7 +98,6 @@ class Manifest:
     context: tuple[ContextColumn, ...]
     fallback: str
     bits: int
-    pair_bits: int
     files: tuple[BundleFile, ...] = ()
     outputs: dict[str, int] = field(default_factory=dict)
     reasons: tuple[str, ...] = REASONS
@@ -110,6 +111,7 @@ class Manifest:
     table_sha256: str = ""
     params_sha256: str = ""
     sequence: int = 0
+    pair_bits: int = 0
     schema_version: int = SCHEMA_VERSION
     extra: dict[str, Any] = field(default_factory=dict)
 
@@ -208,10 +210,10 @@ def _check(manifest: Manifest) -> None:
     mappings = ("outputs", "decides", "rule", "role_table", "floors", "measured")
     if not all(isinstance(getattr(manifest, name), dict) for name in mappings):
         raise _wrong("a field of the wrong form", "an object")
-    for name in ("bits", "pair_bits"):
+    for name, least in (("bits", 1), ("pair_bits", 0)):
         bits = getattr(manifest, name)
-        if type(bits) is not int or not 1 <= bits <= 24:
-            raise _wrong(f"{name} {bits!r}"[:99], "1 to 24")
+        if type(bits) is not int or not least <= bits <= MOST_BITS:
+            raise _wrong(f"{name} {bits!r}"[:99], f"{least} to {MOST_BITS}")
     if type(manifest.sequence) is not int or not 0 <= manifest.sequence < MAX_SEQUENCE:
         raise _wrong(f"sequence {manifest.sequence!r}"[:99], f"0 to {MAX_SEQUENCE - 1}")
     expected = columns(len(names))

@@ -114,13 +114,15 @@ class Model:
     Attributes
     ----------
     rows : ndarray of int8, shape (2 ** bits + 1, n_tiers + n_dims + 1)
-        One row a word: quality of each tier, vector of the text, 1 where the word was seen.
+        One row a word: quality of each tier, vector of the text, 1 where at least two learn steps
+        had the word.
     scale : ndarray of float32, shape (n_tiers + n_dims + 1,)
-        Column scales of `rows`; what words say is the mean of their rows times this.
+        Column scales of `rows`, halved, since half of a text's tokens are words: what words say is
+        the mean of their rows times this.
     pair_rows : ndarray of int8, shape (2 ** pair_bits, n_tiers + 1)
-        One row a pair of words: quality of each tier, 1 where the pair was seen.
+        One row a pair of words: quality of each tier, 1 where at least two learn steps had it.
     pair_scale : ndarray of float32, shape (n_tiers + 1,)
-        Column scales of `pair_rows`; what pairs say is added to what words say.
+        Column scales of `pair_rows`, halved too; what pairs say is added to what words say.
     task, role : ndarray of float32, shape (vocabulary + 1, 2 * n_tiers)
         Quality and cost; the last row is for an unknown value.
     cost_slope : ndarray of float32, shape (2, n_tiers)
@@ -138,7 +140,7 @@ class Model:
     trees : Trees or None
     network : Network or None
     projection : Projection or None
-        Where an encoder ships; `rows` and `pair_rows` are then empty but for their widths.
+        Where an encoder ships; `rows` and `pair_rows` are then one row of zeros each.
     """
 
     rows: NDArray[np.int8]

@@ -78,7 +78,7 @@ class PolicySpec:
 
     @classmethod
     def from_dict(cls, value: dict[str, Any]) -> PolicySpec:
-        """Read what `as_dict` wrote; an earlier version's has no guard."""
+        """Read what `as_dict` wrote."""
         path = Path(
             np.array(value["path"]["margin"], np.float32),
             np.array(value["path"]["weight"], np.float32),
@@ -96,5 +96,5 @@ class PolicySpec:
             bits=int(value["bits"]),
             pair_bits=int(value["pair_bits"]),
             fixed_tier=tuple(value["fixed_tier"]),
-            guard=float(value.get("guard", 1.0)),
+            guard=float(value["guard"]),
         )

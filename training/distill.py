@@ -1,9 +1,9 @@
 """An encoder's knowledge without its cost: token vectors that imitate its embedding.
 
 The embedding of the learn texts, reduced to a few dimensions, is the target of a ridge regression
-on the text's hashed tokens. What ships is what ships without an encoder, one row a token; only
-the vectors mean something else (Hinton et al. 2015 train one model on another's outputs; here the
-imitator is linear in the tokens, so its fit is exact).
+on the text's hashed words. What ships is what ships without an encoder, a row a word and a shorter
+one a pair of words; only the words' vectors mean something else (Hinton et al. 2015 train one model
+on another's outputs; here the imitator is linear in the words, so its fit is exact).
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ class Distilled:
 
     Attributes
     ----------
-    token_vectors : ndarray of shape (n_tokens, n_dims)
+    token_vectors : ndarray of shape (n_words, n_dims)
         From all learn texts.
     vectors : ndarray of shape (n_steps, n_dims)
         Of each learn text by token vectors that had not seen its unit: what members learn from
@@ -101,8 +101,8 @@ def distill(
 
     Parameters
     ----------
-    text : sparse matrix of shape (n_steps, n_tokens)
-        Weighted shares of tokens, of unit length on average.
+    text : sparse matrix of shape (n_steps, n_words)
+        Weighted shares of the words; with those of pairs they are of unit length on average.
     embedding : ndarray of shape (n_steps, n_dimensions)
     fold : ndarray of shape (n_steps,)
         Never cuts a split unit.

@@ -18,6 +18,7 @@ from tierwise.data.role_table import read_role_table
 from tierwise.features.columns import ContextColumn
 from tierwise.features.steps import LEARN, StepTable, load_steps
 from tierwise.features.token_session import TokenIds
+from tierwise.features.tokens import MAX_BITS
 from tierwise.router_model.encoder import EncoderFiles, write_encoder
 from tierwise.router_model.model import Model, save_model
 from tierwise.router_model.rule import fit_path
@@ -150,8 +151,12 @@ def fit(
     Raises
     ------
     BadInput
-        Where the guard is no share of steps.
+        Where the guard is no share of steps, or token rows have an impossible size.
     """
+    for name in ("bits", "pair_bits"):
+        if not 1 <= getattr(params, name) <= MAX_BITS:
+            found = f"fit.{name} = {getattr(params, name)}"
+            raise BadInput(found, f"1 to {MAX_BITS}", "mend params.yaml")
     if not 0 < params.guard <= 1:
         raise BadInput(f"fit.guard = {params.guard}", "above 0, at most 1", "mend params.yaml")
     params = within_size(params, len(learn.tiers))
@@ -197,14 +202,15 @@ def fit(
     guard = NEVER
     if quality.projection is None:  # else no token is looked at
         tokens = TokenIds(params.bits, params.pair_bits)
-        found = shares(learn.text, tokens)
-        guard = fit_guard(found, tokens.n_words, learn.unit, params.guard)
+        share = shares(learn.text, tokens)
+        guard = fit_guard(share, tokens.n_words, learn.unit, params.guard)
     spec = PolicySpec(
         learn.tiers, reference, mean_cost, path, rungs, columns,
         params.bits, params.pair_bits, guard=guard,
     )  # fmt: skip
     said, relative_cost = quality.out_of_fold, relative.astype(np.float64)
-    notes = quality.notes | _logged_notes(learn) | _newcomer_notes(learn.tiers, new)
+    notes = quality.notes | {"bits": params.bits, "pair_bits": params.pair_bits}
+    notes |= _logged_notes(learn) | _newcomer_notes(learn.tiers, new)
     return Fitted(model, spec, said, relative_cost, notes, quality.encoder)
 
 

@@ -2,7 +2,9 @@
 
 The graph's out-of-distribution score is the share of a text's tokens that fewer than `LEAST_STEPS`
 learn steps had. Tokens are hashed, so that even a text in a language of which the learn part has
-no word shares some ids with it: what such a text is expected to score is the yardstick here.
+no word shares some ids with it: what a long such text is expected to score is the yardstick here.
+A text of n new words scores at most n / (n + 1) of that: its end, and the pair of the end with
+nothing, are always known.
 """
 
 from __future__ import annotations
@@ -18,7 +20,7 @@ from tierwise.training.hashed import LEAST_STEPS
 Floats = NDArray[np.float64]
 
 NEVER = 1.0
-"""No score exceeds it: the constant token of every text is seen."""
+"""No score exceeds it: a share is at most 1."""
 LEAST = 0.5
 """No threshold lies below this share of what an entirely new text scores: half known is known."""
 DIGITS = 1000  # the threshold is rounded up to a thousandth, so that people can read it
@@ -38,7 +40,8 @@ def fit_guard(
     shares : sparse matrix of shape (n_steps, n_ids)
         As from `hashed.shares`, of the learn part.
     n_words : int
-        The first places, which are words; half of every text's tokens are.
+        So many places are words', the end of a text the last of them; half of every text's tokens
+        are among these.
     unit : ndarray of str, shape (n_steps,)
         Split units.
     quantile : float
@@ -48,7 +51,8 @@ def fit_guard(
         return NEVER
     steps_with = np.bincount(shares.indices, minlength=shares.shape[1])
     unseen = steps_with < LEAST_STEPS
-    new = 0.5 * float(unseen[:n_words].mean() + unseen[n_words:].mean())
+    # A text is half words, half pairs, whatever the tables' sizes; its end is never new.
+    new = 0.5 * float(unseen[: n_words - 1].mean() + unseen[n_words:].mean())
     usual = float(np.quantile(unseen_share(shares, unit), quantile, method="higher"))
     threshold = math.ceil(max(usual, LEAST * new) * DIGITS) / DIGITS
     return threshold if threshold < new else NEVER

@@ -24,9 +24,9 @@ class Vocabulary:
     kept : ndarray of int64, shape (n_kept,)
         Places, rising, of tokens seen on at least two learn steps.
     weight : ndarray of float32, shape (n_kept,)
-        Such that a learn step has length 1 on average.
+        Inverse document frequency, scaled so that a learn step has length 1 on average.
     n_words : int
-        So many of the kept are words and come first; pairs of words follow.
+        So many of the kept are words, the end of a text among them; pairs of words follow.
     """
 
     kept: NDArray[np.int64]

@@ -27,30 +27,28 @@ def pack_rows(
     vocabulary : Vocabulary
         Which tokens the rows stand for, and their weights.
     bits, pair_bits : int
+
+    Returns
+    -------
+    TokenRows
+        Scales are halved: half of a text's tokens are words, half pairs, and each half is averaged
+        on its own.
     """
-    n_words = vocabulary.n_words
-    size = (1 << bits) + 1
-    parts = zip(
-        (np.concatenate([ridge[:n_words], vectors], axis=1), ridge[n_words:]),
-        (vocabulary.kept[:n_words], vocabulary.kept[n_words:] - size),
-        (vocabulary.weight[:n_words], vocabulary.weight[n_words:]),
-        (size, 1 << pair_bits),
-        strict=True,
-    )
-    (words, scale), (pairs, pair_scale) = (
-        _pack(dense * weight[:, None], kept, count) for dense, kept, weight, count in parts
-    )
+    n, size = vocabulary.n_words, (1 << bits) + 1
+    dense = ridge * vocabulary.weight[:, None]
+    of_words = np.concatenate([dense[:n], vectors * vocabulary.weight[:n, None]], axis=1)
+    words, scale = _pack(of_words, vocabulary.kept[:n], size)
+    pairs, pair_scale = _pack(dense[n:], vocabulary.kept[n:] - size, 1 << pair_bits)
     return TokenRows(words, scale, pairs, pair_scale)
 
 
 def _pack(
     dense: NDArray[np.float64], kept: NDArray[np.int64], count: int
 ) -> tuple[NDArray[np.int8], Floats32]:
-    """Return `count` rows, those kept filled, and the scales of their columns."""
+    """Return `count` rows, those kept filled, and half the scales of their columns."""
     largest = np.quantile(np.abs(dense), TAIL, axis=0) if len(dense) else np.zeros(dense.shape[1])
     scale = np.where(largest > 0, largest / 127.0, 1.0)
     rows = np.zeros((count, dense.shape[1] + 1), np.int8)
     rows[kept, :-1] = np.clip(np.rint(dense / scale), -127, 127).astype(np.int8)
     rows[kept, -1] = 1
-    # Half of a text's tokens are words, half pairs, and each half is averaged on its own.
     return rows, (0.5 * np.concatenate([scale, [1.0]])).astype(np.float32)

@@ -67,7 +67,10 @@ Params = TypeVar("Params", bound=TextParams)
 
 
 def within_size(params: Params, n_tiers: int) -> Params:
-    """Return the parameters with as many bits as keep token rows within `MOST_BYTES`."""
+    """Return the parameters with bits small enough that token rows stay within `MOST_BYTES`.
+
+    The larger table is halved first, that of words where both are alike, as its rows are longer.
+    """
     bits, pair_bits = params.bits, params.pair_bits
     wide, narrow = n_tiers + params.dims + 1, n_tiers + 1
     while (wide << bits) + (narrow << pair_bits) > MOST_BYTES and min(bits, pair_bits) > 1:

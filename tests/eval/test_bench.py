@@ -14,7 +14,7 @@ import pytest
 from tests.router_model.conftest import tiny_manifest, tiny_model
 from tierwise.data.errors import BadInput
 from tierwise.eval import bench as module
-from tierwise.eval import bench_encoder
+from tierwise.eval import bench_encoder, bench_texts
 from tierwise.eval.bench import Bench, bench, lines
 from tierwise.eval.bench_encoder import encoder_call
 from tierwise.eval.bench_peer import Peer
@@ -47,13 +47,24 @@ def test_texts_of_a_length_all_differ_and_have_that_many_words(texts_of: Any) ->
     assert {len(text) for text in texts["100 KB"]} == {100_000}
 
 
-def test_mixed_texts_begin_as_steps_and_go_on_as_documentation_and_as_source() -> None:
-    texts = mixed_texts(np.random.default_rng(0), 20)["2,000 words"]
-    assert sum("def " in text and "return " in text for text in texts[1::2]) >= 8
-    assert any("\n    " in text for text in texts)
-    starts = [" ".join(text.split()[:8]) for text in texts]
-    fleet = " ".join(fleet_texts(np.random.default_rng(0), 2_000)["2,000 words"])
-    assert all(start in fleet for start in starts)
+def test_mixed_texts_begin_as_steps_and_go_on_with_documentation_or_source(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(bench_texts, "_descriptions", lambda: iter(["doc " * 5_000]))
+    monkeypatch.setattr(bench_texts, "_sources", lambda: iter(["\n    code" * 5_000]))
+    texts = mixed_texts(np.random.default_rng(0), 10)["200 words"]
+    steps = " ".join(bench_texts.fleet_words(np.random.default_rng(0)))
+    for i, text in enumerate(texts):
+        words = text.split()
+        assert " ".join(words[:8]) in steps
+        assert set(words[8:]) == {("doc", "code")[i % 2]}
+    assert "\n    code" in texts[1]
+
+
+def test_too_little_to_read_is_said_in_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bench_texts, "_sources", lambda: iter([]))
+    with pytest.raises(BadInput, match="4,000 words of each"):
+        mixed_texts(np.random.default_rng(0), 2)
 
 
 def test_the_encoder_reads_the_text_and_cuts_it(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -85,8 +96,8 @@ def found(tmp_path_factory: pytest.TempPathFactory) -> Bench:
 def test_all_figures_survive_json(found: Bench) -> None:
     content = json.loads(json.dumps(found.as_dict(), allow_nan=False))
     assert {one["what"] for one in content["times"]} >= {
-        *("decide", "decide, fleet's texts", "decide, pinned", "int8 encoder")
-    }
+        "decide", "decide, fleet's texts", "decide, pinned", "int8 encoder",
+    }  # fmt: skip
     assert 0 < content["memory_mb"] < 200
 
 

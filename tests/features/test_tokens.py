@@ -182,7 +182,7 @@ def test_the_graph_is_small_and_repeats_nothing_at_run_time() -> None:
     assert all(node.domain == "" for node in g.nodes)
 
 
-def test_a_size_that_would_overflow_is_refused() -> None:
+def test_a_size_out_of_range_is_refused() -> None:
     for bits in ((19, 8), (8, 19), (0, 8)):
         with pytest.raises(ValueError, match=f"bits are {bits[0]} and {bits[1]}, expected 1 to 18"):
             add_token_nodes(Nodes(), "text", *bits)

@@ -152,12 +152,12 @@ def _served(
     return guarded(tier, said.unseen, spec.guard, spec.reference)
 
 
-def batch_estimates(model: Model, shares: sp.csr_matrix, context: NDArray[np.float32]) -> Batch:
+def batch_estimates(model: Model, found: sp.csr_matrix, context: NDArray[np.float32]) -> Batch:
     """Estimate as the graph does, for 200,000 steps in seconds: a text is a row of token shares."""
     n_words = len(model.rows)
     # Half of a text's shares are its words', half its pairs'; the model's means are of each half.
-    words = 2 * (shares[:, :n_words] @ model.rows.astype(np.float32)) * model.scale
-    pairs = 2 * (shares[:, n_words:] @ model.pair_rows.astype(np.float32)) * model.pair_scale
+    words = 2 * (found[:, :n_words] @ model.rows.astype(np.float32)) * model.scale
+    pairs = 2 * (found[:, n_words:] @ model.pair_rows.astype(np.float32)) * model.pair_scale
     return estimate_text(model, join(model, words, pairs), context)
 
 

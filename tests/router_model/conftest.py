@@ -39,8 +39,7 @@ def tiny_model() -> onnx.ModelProto:
     column, whole = g.const([1], i64), g.const([0], i64)
     one, zero = g.const([[1.0]], f32), g.const([[0.0]], f32)
 
-    add_ids(g, *add_token_nodes(g, "text", BITS, BITS))
-    g.nodes[-1].output[0] = ids = "ids"
+    ids = add_ids(g, *add_token_nodes(g, "text", BITS, BITS), output="ids")
     weights = np.random.default_rng(0).normal(0, 0.01, 2 * (1 << BITS) + 1)
     words = g.add("ReduceMean", g.add("Gather", g.const(weights, f32), ids), whole, keepdims=1)
     known = g.add("Where", g.add("IsNaN", "context"), zero, "context")

@@ -59,6 +59,7 @@ def one_changed(part: Any, name: str, by: float) -> Any:
         ("latency", 0.01),
         ("retry", 0.01),
         ("scale", 0.001),
+        ("pair_scale", 0.001),
     ],
 )
 def test_one_changed_weight_is_found(graph: bytes, steps: StepTable, name: str, by: float) -> None:
@@ -89,8 +90,9 @@ def test_a_graph_that_serves_other_tiers_than_the_rule_is_found(
         check(graph, random_model(), steps, dataclasses.replace(SPEC, reference=0))
 
 
-def test_a_graph_of_other_token_ids_is_found(steps: StepTable) -> None:
-    fewer = dataclasses.replace(SPEC, bits=5)
+@pytest.mark.parametrize("name", ["bits", "pair_bits"])
+def test_a_graph_of_other_token_ids_is_found(steps: StepTable, name: str) -> None:
+    fewer = dataclasses.replace(SPEC, **{name: 5})
     with pytest.raises(ParityError, match="token ids"):
         check(serialize(build_graph(random_model(), fewer)), random_model(), steps)
 

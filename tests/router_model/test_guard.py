@@ -215,13 +215,6 @@ def test_an_example_of_a_bundle_is_beyond_the_guard(graph: PolicyGraph) -> None:
         check_golden(opened(random_spec()), examples)
 
 
-def test_a_spec_of_before_the_guard_has_none() -> None:
-    value = SPEC.as_dict()
-    assert PolicySpec.from_dict(value).guard == GUARD
-    del value["guard"]
-    assert PolicySpec.from_dict(value).guard == 1.0
-
-
 def test_the_manifests_rule_holds_the_threshold() -> None:
     assert rule(SPEC)["guard"] == GUARD
     assert rule(random_spec())["guard"] == 1.0

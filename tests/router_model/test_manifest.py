@@ -59,6 +59,10 @@ def test_a_tier_of_strange_values_is_refused(manifest: Manifest, odd: dict[str, 
         Manifest.from_bytes(changed(manifest, tiers=tiers))
 
 
+def test_a_bundle_from_before_pairs_had_rows_of_their_own_is_read(manifest: Manifest) -> None:
+    assert Manifest.from_bytes(changed(manifest, pair_bits=...)).pair_bits == 0
+
+
 def test_an_optional_file_of_a_later_role_is_accepted(manifest: Manifest) -> None:
     extra = {"name": "c.onnx", "role": "check", "size": 1, "sha256": DIGEST, "required": False}
     assert Manifest.from_bytes(changed(manifest, files=[extra])).files == (
@@ -84,6 +88,7 @@ def test_an_optional_file_of_a_later_role_is_accepted(manifest: Manifest) -> Non
         ({"tiers": [{"name": 1}, {"name": 2}]}, "text"),
         ({"fallback": "none of them"}, "fallback"),
         ({"bits": 99}, "bits 99"),
+        ({"pair_bits": 99}, "pair_bits 99"),
         ({"sequence": -1}, "sequence -1"),
         ({"sequence": True}, "sequence True"),
         ({"sequence": 1 << 53}, "sequence 9007199254740992"),

@@ -20,7 +20,7 @@ FLOORS = {"floor": {"kind": "retain", "level": 0.95}, "levels": [0.95], "strata"
 @cache
 def router(*left_out: str) -> Router:
     """A policy with a guard, certified far down the path; some of its rule may be left out."""
-    params = dataclasses.replace(SMALL, bits=12, guard=0.99)
+    params = dataclasses.replace(SMALL, bits=12, pair_bits=12, guard=0.99)
     fitted = fit_steps(make_steps(), params)
     spec = fitted.spec
     return router_of(serialize(build_graph(fitted.model, spec)), spec, FLOORS, left_out)

@@ -19,7 +19,8 @@ STRENGTHS = (0.1, 1.0, 10.0)
 def text() -> sp.csr_matrix:
     tokens = TokenIds(8, 9)
     found = shares(make_steps(600).text, tokens)
-    return weigh(found, fit_vocabulary(found, tokens.n_words))
+    vocabulary = fit_vocabulary(found, tokens.n_words)
+    return weigh(found, vocabulary)[:, : vocabulary.n_words]
 
 
 @pytest.fixture(scope="module")

@@ -36,20 +36,20 @@ def texts_of(n: int, seed: int, n_words: int = 12) -> tuple[bytes, ...]:
     return tuple(b" ".join(WORDS[i] for i in one) for one in draw)
 
 
-def of(texts: tuple[bytes, ...]) -> sp.csr_matrix:
-    return shares(texts, IDS)
+def of(texts: tuple[bytes, ...], ids: TokenIds = IDS) -> sp.csr_matrix:
+    return shares(texts, ids)
 
 
-def threshold(texts: tuple[bytes, ...], quantile: float = 0.99) -> float:
+def threshold(texts: tuple[bytes, ...], quantile: float = 0.99, ids: TokenIds = IDS) -> float:
     unit = np.arange(len(texts)).astype(np.str_)
-    return fit_guard(of(texts), IDS.n_words, unit, quantile)
+    return fit_guard(of(texts, ids), ids.n_words, unit, quantile)
 
 
-def scores(learn: tuple[bytes, ...], asked: tuple[bytes, ...]) -> np.ndarray:
+def scores(learn: tuple[bytes, ...], asked: tuple[bytes, ...], ids: TokenIds = IDS) -> np.ndarray:
     """What a policy learned from `learn` would say of `asked`: its rows' marks decide."""
-    seen = np.zeros(IDS.n_ids)
-    seen[fit_vocabulary(of(learn), IDS.n_words).kept] = 1
-    return np.asarray(1 - of(asked) @ seen)
+    seen = np.zeros(ids.n_ids)
+    seen[fit_vocabulary(of(learn, ids), ids.n_words).kept] = 1
+    return np.asarray(1 - of(asked, ids) @ seen)
 
 
 def test_a_learn_step_scores_as_it_would_if_its_unit_were_new() -> None:
@@ -86,14 +86,17 @@ def test_counting_a_units_own_steps_would_hold_new_steps_back() -> None:
     assert held_back[1] < 0.03
 
 
-def test_a_language_that_the_learn_part_has_no_word_of_exceeds_the_threshold() -> None:
-    learn = texts_of(1500, seed=6)
+@pytest.mark.parametrize(("bits", "pair_bits"), [(12, 12), (12, 14), (14, 6)])
+def test_a_language_that_the_learn_part_has_no_word_of_exceeds_the_threshold(
+    bits: int, pair_bits: int
+) -> None:
+    learn, ids = texts_of(1500, seed=6), TokenIds(bits, pair_bits)
     letters = [chr(c) for c in range(0x3B1, 0x3C9)]
     rng = np.random.default_rng(7)
     new = tuple(
         " ".join("".join(rng.choice(letters, 6)) for _ in range(30)).encode() for _ in range(100)
     )
-    assert (scores(learn, new) > threshold(learn, 0.999)).all()
+    assert (scores(learn, new, ids) > threshold(learn, 0.999, ids)).all()
 
 
 def test_texts_that_say_the_same_again_and_again_may_have_some_new_words() -> None:

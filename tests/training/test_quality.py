@@ -94,6 +94,7 @@ def test_one_tier_a_step_teaches_the_text_as_well() -> None:
     steps = make_steps(900, feedback="logged")
     found = learned(steps)
     assert found.rows.rows[:, :3].any()
+    assert found.rows.pair_rows[:, :3].any()
     truth = make_steps(900).quality[:, 0]
     assert left_by_mean(truth, found.out_of_fold[:, 0]) < 0.7
 

@@ -16,6 +16,7 @@ from tests.training.fits import COLUMNS, SMALL, fit_steps, make_steps, small_fit
 from tierwise.data.errors import BadInput
 from tierwise.features.encoder import embed, load_encoder
 from tierwise.features.steps import LEARN, save_steps
+from tierwise.features.token_session import TokenIds
 from tierwise.router_model.encoder import Encoder, read_encoder
 from tierwise.router_model.model import load_model
 from tierwise.router_model.runtime import PolicyGraph
@@ -109,6 +110,7 @@ def test_no_text_is_embedded_twice(folder: Path, use: str, monkeypatch: pytest.M
 def test_the_same_steps_give_the_same_model(folder: Path, use: str) -> None:
     one, two = encoded_fit(folder, use).fitted, fit_steps(make_steps(), params(folder, use))
     assert one.model.rows.tobytes() == two.model.rows.tobytes()
+    assert one.model.pair_rows.tobytes() == two.model.pair_rows.tobytes()
     assert one.quality.tobytes() == two.quality.tobytes()
     assert one.encoder == two.encoder
 
@@ -137,7 +139,7 @@ def test_the_stage_leaves_the_encoder_beside_the_model_and_none_of_an_earlier_fi
     columns = [dataclasses.asdict(column) for column in COLUMNS]
     (run / "context.json").write_text(json.dumps(columns))
     monkeypatch.setattr(sys, "argv", ["fit", "--run", str(run), "--params", str(settings)])
-    small = "bits: 8, dims: 4, trees: 5"
+    small = "bits: 8, pair_bits: 9, dims: 4, trees: 5"
     settings.write_text(f"fit: {{{small}, encoder: {folder}, encoder_use: serve}}")
     stage.main()
     files = read_encoder(run / "encoder")
@@ -149,6 +151,28 @@ def test_the_stage_leaves_the_encoder_beside_the_model_and_none_of_an_earlier_fi
     stage.main()
     assert read_encoder(run / "encoder") is None
     assert load_model(run / "model.npz").projection is None
+
+
+def test_token_rows_say_of_a_text_what_was_learned_of_it() -> None:
+    steps = make_steps(200)
+    read = read_texts(steps, SMALL, np.random.default_rng(0))
+    ridge = np.random.default_rng(1).normal(size=(read.matrix.shape[1], 3))
+    rows, _ = read.pack(ridge, SMALL)
+    tokens = TokenIds(SMALL.bits, SMALL.pair_bits)
+    for i, text in enumerate(steps.text):
+        words, pairs = np.split(tokens.ids(text), 2)
+        of_words = rows.rows[words].mean(axis=0) * rows.scale
+        of_pairs = rows.pair_rows[pairs].mean(axis=0) * rows.pair_scale
+        quality = of_words[:3] + of_pairs[:3]
+        np.testing.assert_allclose(quality, (read.matrix[i] @ ridge)[0], atol=0.05)
+        np.testing.assert_allclose(of_words[3:-1], read.vectors[i], atol=0.03)
+
+
+@pytest.mark.parametrize(("name", "bits"), [("bits", 0), ("bits", 19), ("pair_bits", 40)])
+def test_a_table_of_an_impossible_size_is_refused(name: str, bits: int) -> None:
+    wrong = dataclasses.replace(SMALL, **{name: bits})
+    with pytest.raises(BadInput, match=f"fit.{name} = {bits}; expected 1 to 18"):
+        fit_steps(make_steps(10), wrong)
 
 
 @pytest.mark.parametrize("n_tiers", [2, 5, 16])
