@@ -9,6 +9,10 @@ import { cap, textOf, utf8 } from "./messages.mjs";
 import { Policy } from "./policy.mjs";
 
 const [bundle, vectors, ruled] = process.argv.slice(2);
+if (!vectors) {
+  console.error("two folders are needed: node conformance.mjs BUNDLE VECTORS [RULES.jsonl]");
+  process.exit(2);
+}
 const parsed = (file) =>
   fs.readFileSync(file, "utf8").trim().split("\n").map((line) => JSON.parse(line));
 const lines = (name) => parsed(path.join(vectors, name));
