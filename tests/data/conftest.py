@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -85,11 +84,3 @@ class Run:
 @pytest.fixture
 def run(tmp_path: Path) -> Run:
     return Run(tmp_path)
-
-
-@pytest.fixture
-def tables() -> Path:
-    folder = Path(os.environ.get("TIERWISE_TABLES", Path(__file__).parents[3] / "shared" / "data"))
-    if not folder.is_dir():
-        pytest.skip(f"no real tables in {folder}; set TIERWISE_TABLES to their folder")
-    return folder
