@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from tierwise.router_model.layout import REASON, TIER, block
+from tierwise.router_model.layout import LEAD, REASON, TIER, block
 from tierwise.router_model.manifest import Manifest
 from tierwise.serve.rules import FIXED_ROLE, PINNED, Limits, RuleBook
 
@@ -88,6 +88,8 @@ class Chooser:
         self._n_tiers = len(manifest.tiers)
         self._reasons = manifest.reasons
         self._latency = block("latency_s", self._n_tiers)
+        scored = ("quality", "total_cost_usd") if manifest.rule else ()  # a role table has no score
+        self._scored = [block(name, self._n_tiers) for name in scored]
 
     def none_allowed(self, at: Asked) -> Choice:
         """Return that no tier may serve."""
@@ -119,6 +121,9 @@ class Chooser:
         tier, code = int(numbers[TIER]), int(numbers[REASON])  # NaN raises
         if code < 0:
             raise ValueError(f"reason {code}")
+        # The order of scores of which one is NaN is not defined: ONNX Runtime may serve any tier.
+        if not math.isfinite(numbers[LEAD] + sum(sum(numbers[each]) for each in self._scored)):
+            raise ValueError("an estimate is no number")
         reason = self._reasons[code]
         if tier == -1 and reason == NONE_ALLOWED:
             return Choice(-1, reason, self._narrowed_by(at, numbers))

@@ -106,12 +106,15 @@ export class Policy {
   }
 
   read(numbers) {
-    const { outputs, reasons } = this.manifest;
-    const start = outputs.latency_s;
+    const { outputs, reasons, rule } = this.manifest;
+    const of = (name) => numbers.slice(outputs[name], outputs[name] + this.tiers.length);
+    // A role table has no scores; where one is NaN, which tier the graph serves is not defined.
+    const scored = Object.keys(rule ?? {}).length ? [...of("quality"), ...of("total_cost_usd")] : [];
+    if (![numbers[outputs.lead], ...scored].every(Number.isFinite)) throw new RangeError("NaN");
     return {
       tier: numbers[outputs.tier],
       reason: reasons[numbers[outputs.reason]],
-      seconds: numbers.slice(start, start + this.tiers.length),
+      seconds: of("latency_s"),
     };
   }
 

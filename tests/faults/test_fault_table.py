@@ -21,18 +21,28 @@ from typing import Any
 import numpy as np
 import onnx
 import pytest
+from numpy.typing import NDArray
 from onnx import helper, numpy_helper
 
 from tests.faults.bundles import model_for, rehash, write
 from tests.faults.registry import Registry
 from tests.router_model.policies import random_model, random_spec
-from tests.serve.routers import router_of
+from tests.serve.routers import bundle_of, router_of
 from tierwise.router_model.bundle import verify_bundle
 from tierwise.router_model.graph import build_graph, serialize
+from tierwise.router_model.layout import HEAD, LEAD
+from tierwise.router_model.model import Model
+from tierwise.router_model.runtime import PolicyGraph
 from tierwise.serve import Router
 from tierwise.serve.accepted import AcceptedFile
 from tierwise.serve.polling import Poller, Schedule
 from tierwise.serve.reload import ReloadingRouter
+
+FLOORS = {
+    "floor": {"kind": "retain", "level": 0.95},
+    "levels": [0.95],
+    "strata": [{"name": "rest", "roles": ["rest"], "points": [4]}],
+}
 
 
 @pytest.fixture
@@ -112,16 +122,46 @@ def test_with_a_faulty_bundle_the_old_policy_goes_on(
     assert not router.faults
 
 
-def test_weights_that_are_no_numbers_serve_the_fallback() -> None:
+def no_scales(model: Model) -> Model:
+    return replace(model, scale=np.full_like(model.scale, np.nan))
+
+
+def one_tiers_quality(model: Model) -> Model:
+    task = model.task.copy()
+    task[:, 0] = np.nan
+    return replace(model, task=task)
+
+
+def one_tiers_cost(model: Model) -> Model:
+    slope = model.cost_slope.copy()
+    slope[:, 0] = np.inf
+    return replace(model, cost_slope=slope)
+
+
+@pytest.mark.parametrize("fault", [no_scales, one_tiers_quality, one_tiers_cost])
+def test_weights_that_are_no_numbers_serve_the_fallback(fault: Callable[[Model], Model]) -> None:
     spec = random_spec()
-    model = replace(random_model(), scale=np.full_like(random_model().scale, np.nan))
-    strata = [{"name": "rest", "roles": ["rest"], "points": [4]}]
-    floors = {
-        "floor": {"kind": "retain", "level": 0.95}, "levels": [0.95], "strata": strata,
-    }  # fmt: skip
-    router = router_of(serialize(build_graph(model, spec)), spec, floors)
+    router = router_of(serialize(build_graph(fault(random_model()), spec)), spec, FLOORS)
     decision = router.decide("prove it")
     assert (decision.tier, decision.reason) == (spec.tiers[spec.reference], "fallback")
+    assert router.faults == {"output": 1}
+
+
+@pytest.mark.parametrize("place", [LEAD, HEAD, HEAD + 2, HEAD + 2 * 3])
+def test_no_tier_is_believed_where_a_number_it_hangs_on_is_none(place: int) -> None:
+    """Which score is the greatest is not defined then: a runtime may name any tier."""
+    bundle = bundle_of(serialize(build_graph(random_model(), random_spec())), random_spec(), FLOORS)
+    sound = Router(bundle).decide("prove it")
+
+    class Unsound(PolicyGraph):
+        def decide(self, *args: Any) -> NDArray[np.float32]:
+            numbers = super().decide(*args)
+            numbers[place] = np.nan
+            return numbers
+
+    router = Router(replace(bundle, graph=Unsound(bundle.model_bytes)))
+    assert sound.reason != "fallback"
+    assert router.decide("prove it").reason == "fallback"
     assert router.faults == {"output": 1}
 
 

@@ -90,9 +90,21 @@ impl Router<'_> {
         } else {
             let reasons = self.policy.manifest.get("reasons")?.list()?;
             let reason = reasons.get(numbers[place("reason")?] as usize).ok_or("no reason")?;
-            let start = place("latency_s")?;
-            let seconds = &numbers[start..start + self.book.tiers.len()];
-            at.by_graph(&self.book, tier_in("tier")?, reason.text()?, seconds)?
+            let of = |name: &str| -> Result<&[f32], String> {
+                let start = place(name)?;
+                numbers.get(start..start + self.book.tiers.len()).ok_or(format!("no {name}"))
+            };
+            // A role table has no scores; where one is NaN, the graph's tier is not defined.
+            let rule = self.policy.manifest.get("rule").and_then(|rule| rule.get("reference"));
+            let scored = ["quality", "total_cost_usd"].iter().filter(|_| rule.is_ok());
+            let mut sum = f64::from(numbers[place("lead")?]);
+            for name in scored {
+                sum += of(name)?.iter().map(|one| f64::from(*one)).sum::<f64>();
+            }
+            if !sum.is_finite() {
+                return Err("an estimate is no number".to_string());
+            }
+            at.by_graph(&self.book, tier_in("tier")?, reason.text()?, of("latency_s")?)?
         };
         let Choice { tier: Some(tier), reason, rule } = choice else {
             let tier = at.named(self.fallback);
