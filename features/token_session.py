@@ -56,7 +56,7 @@ class TokenIds:
         self._session = ids_session(bits, pair_bits)
 
     def ids(self, text: bytes) -> NDArray[np.int64]:
-        """Return the ids of one text, shape (2 n_tokens + 2,), as in `reference_ids`."""
+        """Return the ids of one text, shape (3 n_tokens + 3,), as in `reference_ids`."""
         feed = {"text": np.frombuffer(text, np.uint8)}
         ids: NDArray[np.int64] = self._session.run(None, feed)[0]
         return ids
@@ -69,7 +69,7 @@ class TokenIds:
         Returns
         -------
         flat : ndarray of shape (n_ids_in_all,)
-            Places of all texts; of each text, words and then as many pairs.
+            Places of all texts; of each text, words and then twice as many pairs.
         offsets : ndarray of shape (n_texts + 1,)
             Text i has `flat[offsets[i] : offsets[i + 1]]`.
         """

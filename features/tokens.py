@@ -8,10 +8,11 @@ neighboring bytes (class, case, start of a token, number) is one look-up in a ta
 entries: few nodes and few passes over the bytes, which is what a short text's latency consists of.
 
 Ids: words in [0, 2^bits), then the end of the text, 2^bits, so that no text is without an id; then
-a pair for each of these, it and what follows it (nothing follows the end), in [-2^pair_bits, -1].
-Words and pairs have tables of rows of their own. A negative index counts from the end of its table,
-so that the sign says which table, without a node. There is less to be said of a pair than of a
-word: its row is shorter.
+two pairs for each of these, in [-2^pair_bits, -1]: with what follows it, and with what follows
+that, so that `number of the` also has a pair `number the` (nothing follows the end). Words and
+pairs have tables of rows of their own. A negative index counts from the end of its table, so that
+the sign says which table, without a node. There is less to be said of a pair than of a word: its
+row is shorter.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ from tierwise.features.words import FOLD, HUMP, TOKEN
 
 MAX_BITS = 18  # a byte's number has this many bits; sums of 4,097 of them stay inside int32
 PAIR = 5_077  # odd, so that the pair's hash keeps every bit; small, so that int32 does not overflow
+IDS_A_WORD = 3  # of each word, and of the end: its own and those of two pairs
 
 
 def reference_ids(text: bytes, bits: int, pair_bits: int) -> list[int]:
@@ -41,8 +43,11 @@ def reference_ids(text: bytes, bits: int, pair_bits: int) -> list[int]:
     """
     size, pairs = 1 << bits, 1 << pair_bits
     words = [*(_word_id(token.translate(FOLD), size) for token in _tokens(text)), size]
-    following = [*words[1:], 0]
-    return words + [(a * PAIR + b) % pairs - pairs for a, b in zip(words, following, strict=True)]
+    second, third = [*words[1:], 0], [*words[2:], 0, 0][: len(words)]
+    near = [(a * PAIR + b) % pairs - pairs for a, b in zip(words, second, strict=True)]
+    return (
+        words + near + [(a * PAIR - b) % pairs - pairs for a, b in zip(words, third, strict=True)]
+    )
 
 
 def _tokens(text: bytes) -> list[bytes]:
@@ -100,7 +105,8 @@ def add_token_nodes(g: Nodes, text: str, bits: int, pair_bits: int) -> tuple[str
     Returns
     -------
     words, pairs : str
-        Names of int32 tensors of shape (n_tokens + 1,), the halves of `reference_ids`.
+        Names of int32 tensors of shape (n_tokens + 1,) and (2 n_tokens + 2,), as in
+        `reference_ids`.
     """
     if not 1 <= min(bits, pair_bits) <= max(bits, pair_bits) <= MAX_BITS:
         raise ValueError(f"bits are {bits} and {pair_bits}, expected 1 to {MAX_BITS}")
@@ -119,7 +125,9 @@ def add_token_nodes(g: Nodes, text: str, bits: int, pair_bits: int) -> tuple[str
     words = g.add("BitwiseAnd", words, g.const(size - 1, np.int32))
     words = g.add("Concat", words, g.const([size], np.int32), axis=0)
     mixed = g.add("Mul", words, g.const(PAIR, np.int32))
-    pairs = g.add("Add", mixed, g.add("Pad", words, drop_first))
+    second = g.add("Pad", words, drop_first)
+    third = g.add("Pad", second, drop_first)
+    pairs = g.add("Concat", g.add("Add", mixed, second), g.add("Sub", mixed, third), axis=0)
     return words, g.add("BitwiseOr", pairs, g.const(-1 << pair_bits, np.int32))
 
 

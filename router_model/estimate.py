@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from tierwise.features.tokens import IDS_A_WORD
 from tierwise.router_model.model import Model, Network, Trees
 
 Float32 = NDArray[np.float32]
@@ -63,19 +64,22 @@ def estimate_embedded(model: Model, embedding: Float32, context: Float32) -> Bat
 
 
 def _estimate(model: Model, ids: Ints, starts: Ints, context: Float32) -> Batch:
-    half = np.diff(starts) // 2
-    is_word = np.repeat(np.tile([True, False], len(half)), np.repeat(half, 2))
+    n_ids = np.diff(starts)
+    n_words = n_ids // IDS_A_WORD
+    first = np.repeat(starts[:-1] - starts[0], n_ids)
+    is_word = np.arange(len(first)) - first < np.repeat(n_words, n_ids)
     part = ids[starts[0] : starts[-1]]
-    begin = np.concatenate([[0], np.cumsum(half)[:-1]])
-    words = _mean(model.rows, part[is_word], begin) * model.scale
-    pairs = _mean(model.pair_rows, part[~is_word] - len(model.rows), begin) * model.pair_scale
+    words = _mean(model.rows, part[is_word], n_words) * model.scale
+    pairs = _mean(model.pair_rows, part[~is_word] - len(model.rows), n_ids - n_words)
+    pairs *= model.pair_scale
     return estimate_text(model, join(model, words, pairs), context)
 
 
-def _mean(rows: NDArray[np.int8], at: Ints, begin: Ints) -> Float32:
-    """Return the mean row of each run of row numbers; runs begin at `begin`."""
+def _mean(rows: NDArray[np.int8], at: Ints, counts: Ints) -> Float32:
+    """Return the mean row of each run of row numbers; `counts` are the runs' lengths."""
+    begin = np.cumsum(counts) - counts
     sums = np.add.reduceat(rows[at].astype(np.int32), begin, axis=0).astype(np.float32)
-    mean: Float32 = sums / np.diff(begin, append=len(at)).astype(np.float32)[:, None]
+    mean: Float32 = sums / counts.astype(np.float32)[:, None]
     return mean
 
 

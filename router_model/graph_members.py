@@ -22,7 +22,7 @@ def add_text(g: Nodes, model: Model, words: str, pairs: str) -> str:
 
 def _mean(g: Nodes, rows: str, ids: str) -> str:
     """Add the mean of some rows of bytes."""
-    # Sums of up to 4,098 bytes stay below 2 ** 24: exact in float32 whatever the order.
+    # Sums of up to 8,196 bytes stay below 2 ** 24: exact in float32 whatever the order.
     found = g.add("Cast", g.add("Gather", rows, ids), to=TensorProto.FLOAT)
     return g.add("ReduceMean", found, g.const([0], np.int64), keepdims=1)
 

@@ -117,12 +117,12 @@ class Model:
         One row a word: quality of each tier, vector of the text, 1 where at least two learn steps
         had the word.
     scale : ndarray of float32, shape (n_tiers + n_dims + 1,)
-        Column scales of `rows`, halved, since half of a text's tokens are words: what words say is
+        Column scales of `rows`, a third of them, as words are of a text's tokens: what words say is
         the mean of their rows times this.
     pair_rows : ndarray of int8, shape (2 ** pair_bits, n_tiers + 1)
         One row a pair of words: quality of each tier, 1 where at least two learn steps had it.
     pair_scale : ndarray of float32, shape (n_tiers + 1,)
-        Column scales of `pair_rows`, halved too; what pairs say is added to what words say.
+        Column scales of `pair_rows`, two thirds of them; what pairs say is added to what words say.
     task, role : ndarray of float32, shape (vocabulary + 1, 2 * n_tiers)
         Quality and cost; the last row is for an unknown value.
     cost_slope : ndarray of float32, shape (2, n_tiers)

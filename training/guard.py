@@ -15,6 +15,7 @@ import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
+from tierwise.features.tokens import IDS_A_WORD
 from tierwise.training.hashed import LEAST_STEPS
 
 Floats = NDArray[np.float64]
@@ -40,8 +41,8 @@ def fit_guard(
     shares : sparse matrix of shape (n_steps, n_ids)
         As from `hashed.shares`, of the learn part.
     n_words : int
-        So many places are words', the end of a text the last of them; half of every text's tokens
-        are among these.
+        So many places are words', the end of a text the last of them; one in `IDS_A_WORD` of a
+        text's tokens is among these.
     unit : ndarray of str, shape (n_steps,)
         Split units.
     quantile : float
@@ -51,8 +52,9 @@ def fit_guard(
         return NEVER
     steps_with = np.bincount(shares.indices, minlength=shares.shape[1])
     unseen = steps_with < LEAST_STEPS
-    # A text is half words, half pairs, whatever the tables' sizes; its end is never new.
-    new = 0.5 * float(unseen[: n_words - 1].mean() + unseen[n_words:].mean())
+    # How many of a text's tokens are words hangs on no table's size; its end is never new.
+    of_words, of_pairs = float(unseen[: n_words - 1].mean()), float(unseen[n_words:].mean())
+    new = of_pairs + (of_words - of_pairs) / IDS_A_WORD
     usual = float(np.quantile(unseen_share(shares, unit), quantile, method="higher"))
     threshold = math.ceil(max(usual, LEAST * new) * DIGITS) / DIGITS
     return threshold if threshold < new else NEVER

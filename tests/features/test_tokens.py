@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from tierwise.data.messages import cap, utf8
 from tierwise.features.nodes import Nodes
 from tierwise.features.token_session import TokenIds
-from tierwise.features.tokens import add_ids, add_token_nodes, reference_ids
+from tierwise.features.tokens import IDS_A_WORD, add_ids, add_token_nodes, reference_ids
 
 BITS, PAIR_BITS = 15, 16
 SIZE, PAIRS = 1 << BITS, 1 << PAIR_BITS
@@ -30,7 +30,7 @@ def tokens() -> TokenIds:
 def words(text: bytes) -> list[int]:
     """Unigram ids of a text by the definition."""
     ids = reference_ids(text, BITS, PAIR_BITS)
-    return ids[: len(ids) // 2 - 1]
+    return ids[: len(ids) // IDS_A_WORD - 1]
 
 
 def test_graph_equals_the_definition_on_10_000_random_byte_strings(tokens: TokenIds) -> None:
@@ -93,17 +93,26 @@ def columns_of(path: Path) -> list[str]:
 
 
 def test_empty_text_is_its_end_and_what_follows_it(tokens: TokenIds) -> None:
-    end, pair = tokens.ids(b"").tolist()
+    end, *pairs = tokens.ids(b"").tolist()
     assert end == SIZE
-    assert -PAIRS <= pair < 0
+    assert len(pairs) == 2
+    assert all(-PAIRS <= pair < 0 for pair in pairs)
 
 
-def test_ids_are_words_and_the_end_and_then_as_many_pairs(tokens: TokenIds) -> None:
+def test_ids_are_words_and_the_end_and_then_twice_as_many_pairs(tokens: TokenIds) -> None:
     ids = tokens.ids(b"one two three")
-    assert len(ids) == 8
+    assert len(ids) == 12
     assert ((ids[:3] >= 0) & (ids[:3] < SIZE)).all()
     assert ids[3] == SIZE
     assert ((ids[4:] >= -PAIRS) & (ids[4:] < 0)).all()
+
+
+def test_a_pair_over_one_word_is_the_same_whatever_that_word_is() -> None:
+    over = [reference_ids(text, BITS, PAIR_BITS)[-4:] for text in (b"a red cat", b"a blue cat")]
+    near = [reference_ids(text, BITS, PAIR_BITS)[4:8] for text in (b"a red cat", b"a blue cat")]
+    assert over[0][0] == over[1][0]
+    assert over[0][0] not in near[0]
+    assert not set(near[0][:2]) & set(near[1][:2])
 
 
 def test_identifiers_split_at_humps_marks_and_digits() -> None:
@@ -138,7 +147,7 @@ def test_the_order_of_words_matters() -> None:
         reference_ids(b"blue red", BITS, PAIR_BITS),
     )
     assert sorted(ab[:2]) == sorted(ba[:2])
-    assert not set(ab[3:5]) & set(ba[3:5])
+    assert not set(ab[3:5]) & set(ba[3:5])  # in pairs
 
 
 def occupancy(n_items: int, n_buckets: int) -> float:
@@ -176,7 +185,7 @@ def test_the_graph_is_small_and_repeats_nothing_at_run_time() -> None:
     g = Nodes()
     add_ids(g, *add_token_nodes(g, "text", BITS, PAIR_BITS))
     kinds = {node.op_type for node in g.nodes}
-    assert len(g.nodes) <= 18
+    assert len(g.nodes) <= 21
     assert not kinds & BANNED
     assert all(onnx.defs.has(kind, "") for kind in kinds)
     assert all(node.domain == "" for node in g.nodes)

@@ -25,6 +25,7 @@ from tierwise.features.context import ContextParams, encode
 from tierwise.features.steps import CERTIFY, LEARN
 from tierwise.features.table import step_table
 from tierwise.features.token_session import TokenIds
+from tierwise.features.tokens import IDS_A_WORD
 from tierwise.router_model import layout
 from tierwise.router_model.estimate import Batch, estimate_text, join
 from tierwise.router_model.floors import floor_table
@@ -155,9 +156,11 @@ def _served(
 def batch_estimates(model: Model, found: sp.csr_matrix, context: NDArray[np.float32]) -> Batch:
     """Estimate as the graph does, for 200,000 steps in seconds: a text is a row of token shares."""
     n_words = len(model.rows)
-    # Half of a text's shares are its words', half its pairs'; the model's means are of each half.
-    words = 2 * (found[:, :n_words] @ model.rows.astype(np.float32)) * model.scale
-    pairs = 2 * (found[:, n_words:] @ model.pair_rows.astype(np.float32)) * model.pair_scale
+    # One of `IDS_A_WORD` shares of a text is its words', the rest its pairs'; a mean is of one kind.
+    of_words = np.float32(1 / IDS_A_WORD)
+    words = found[:, :n_words] @ model.rows.astype(np.float32) / of_words * model.scale
+    pairs = found[:, n_words:] @ model.pair_rows.astype(np.float32) / (1 - of_words)
+    pairs *= model.pair_scale
     return estimate_text(model, join(model, words, pairs), context)
 
 

@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tests.training.fits import COLUMNS, names
+from tierwise.features.tokens import IDS_A_WORD
 from tierwise.router_model.model import Model, Network, Trees
 from tierwise.router_model.rule import ALWAYS, Path
 from tierwise.router_model.spec import PolicySpec
@@ -32,7 +33,7 @@ def random_model(n_tiers: int = 3, seed: int = 0) -> Model:
     for each in (rows, pair_rows):
         each[:, -1] = rng.integers(0, 2, len(each))
     width = n_tiers + N_DIMS
-    scale = np.concatenate([np.full(n_tiers, 0.002), np.full(N_DIMS, 0.02), [0.5]])
+    scale = np.concatenate([np.full(n_tiers, 0.002), np.full(N_DIMS, 0.02), [1 / IDS_A_WORD]])
     quality_cost = np.repeat([0.25, 0.01], n_tiers)
     latency = rng.uniform(1, 4, (N_ROLES + 1, n_tiers)).astype(f32)
     latency[1, 0] = np.nan
@@ -43,7 +44,7 @@ def random_model(n_tiers: int = 3, seed: int = 0) -> Model:
         rows=rows,
         scale=scale.astype(f32),
         pair_rows=pair_rows,
-        pair_scale=np.append(np.full(n_tiers, 0.003), 0.5).astype(f32),
+        pair_scale=np.append(np.full(n_tiers, 0.003), 1 - 1 / IDS_A_WORD).astype(f32),
         task=(quality_cost * rng.uniform(0.8, 1.2, (N_TASKS + 1, 2 * n_tiers))).astype(f32),
         role=(quality_cost * rng.uniform(-0.5, 0.5, (N_ROLES + 1, 2 * n_tiers))).astype(f32),
         cost_slope=rng.uniform(0, 1e-6, (2, n_tiers)).astype(f32),

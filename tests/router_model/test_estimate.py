@@ -31,11 +31,11 @@ def plain(model: Model) -> Model:
     return dataclasses.replace(model, trees=None, network=None)
 
 
-def halves(model: Model, text: bytes) -> tuple[np.ndarray, np.ndarray]:
+def kinds(model: Model, text: bytes) -> tuple[np.ndarray, np.ndarray]:
     """The mean rows of a text's words and of its pairs, scaled."""
     ids = np.array(reference_ids(text, BITS, PAIR_BITS))
     words, pairs = ids[ids >= 0], ids[ids < 0]
-    assert len(words) == len(pairs)
+    assert 2 * len(words) == len(pairs)
     return (
         model.rows[words].astype(np.float64).mean(axis=0) * model.scale,
         model.pair_rows[pairs].astype(np.float64).mean(axis=0) * model.pair_scale,
@@ -46,7 +46,7 @@ def test_quality_is_task_plus_role_plus_the_mean_rows_of_words_and_of_pairs() ->
     model = plain(random_model())
     text = b"prove the file prove"
     context = np.array([[1, 0, 20, 800, 5, 1]], np.float32)
-    words, pairs = halves(model, text)
+    words, pairs = kinds(model, text)
     wanted = model.task[0, :3] + model.role[1, :3] + words[:3] + pairs[:3]
     np.testing.assert_allclose(run(model, (text,), context).quality[0], wanted, rtol=1e-5)
 
@@ -96,7 +96,7 @@ def test_a_network_adds_what_its_units_say_of_log_context_and_vector() -> None:
     texts, context = random_steps()
     with_it, without = run(model, texts, context), run(plain(model), texts, context)
     for i in range(len(texts)):
-        vector = halves(model, texts[i])[0][3 : 3 + N_DIMS]
+        vector = kinds(model, texts[i])[0][3 : 3 + N_DIMS]
         known = np.where(np.isnan(context[i]), model.fill, context[i]).astype(np.float64)
         logs = np.log(np.maximum(1 + known, 0.5))
         units = np.tanh(logs @ network.context + vector @ network.vector + network.bias)

@@ -323,7 +323,7 @@ def test_setting_the_empty_floors_again_gives_the_first_bytes(plain: bytes) -> N
 def test_the_graph_has_few_nodes() -> None:
     """A node costs about a tenth of an empty call, whatever it does."""
     counts = [len(build_graph(random_model(n), random_spec(n)).graph.node) for n in (3, 16)]
-    assert counts[0] == counts[1] <= 76
+    assert counts[0] == counts[1] <= 79
 
 
 def test_the_same_model_gives_the_same_bytes(plain: bytes) -> None:

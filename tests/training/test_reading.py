@@ -17,6 +17,7 @@ from tierwise.data.errors import BadInput
 from tierwise.features.encoder import embed, load_encoder
 from tierwise.features.steps import LEARN, save_steps
 from tierwise.features.token_session import TokenIds
+from tierwise.features.tokens import IDS_A_WORD
 from tierwise.router_model.encoder import Encoder, read_encoder
 from tierwise.router_model.model import load_model
 from tierwise.router_model.runtime import PolicyGraph
@@ -160,7 +161,7 @@ def test_token_rows_say_of_a_text_what_was_learned_of_it() -> None:
     rows, _ = read.pack(ridge, SMALL)
     tokens = TokenIds(SMALL.bits, SMALL.pair_bits)
     for i, text in enumerate(steps.text):
-        words, pairs = np.split(tokens.ids(text), 2)
+        words, pairs = np.split(tokens.ids(text), [len(tokens.ids(text)) // IDS_A_WORD])
         of_words = rows.rows[words].mean(axis=0) * rows.scale
         of_pairs = rows.pair_rows[pairs].mean(axis=0) * rows.pair_scale
         quality = of_words[:3] + of_pairs[:3]
