@@ -156,7 +156,7 @@ def _served(
 def batch_estimates(model: Model, found: sp.csr_matrix, context: NDArray[np.float32]) -> Batch:
     """Estimate as the graph does, for 200,000 steps in seconds: a text is a row of token shares."""
     n_words = len(model.rows)
-    # One of `IDS_A_WORD` shares of a text is its words', the rest its pairs'; a mean is of one kind.
+    # One of `IDS_A_WORD` shares is of words, the rest of pairs; a mean is of one kind.
     of_words = np.float32(1 / IDS_A_WORD)
     words = found[:, :n_words] @ model.rows.astype(np.float32) / of_words * model.scale
     pairs = found[:, n_words:] @ model.pair_rows.astype(np.float32) / (1 - of_words)
