@@ -58,7 +58,7 @@ class TextParams:
 
     bits: int = 16
     pair_bits: int = 16
-    dims: int = 24
+    dims: int = 16
     encoder: str = ""
     encoder_use: str = "distill"
 
