@@ -27,10 +27,13 @@ class Routed(ChatMiddleware):
 
     async def process(self, context: ChatContext, call_next: Callable[[], Awaitable[None]]) -> None:
         """Choose the tier of one call."""
-        messages = [{"role": str(one.role), "content": one.text} for one in context.messages]
+        options = context.options or {}
+        said = [{"role": str(one.role), "content": one.text} for one in context.messages]
+        told = options.get("instructions")  # not among the messages, and the model reads them first
+        messages = [{"role": "system", "content": told}, *said] if told else said
         decision = self.router.decide(messages, role=self.role)
         self.tiers.append(decision.tier)
-        context.options = {**(context.options or {}), "model": decision.tier}
+        context.options = {**options, "model": decision.tier}
         await call_next()
 
 
