@@ -45,9 +45,8 @@ def reference_ids(text: bytes, bits: int, pair_bits: int) -> list[int]:
     words = [*(_word_id(token.translate(FOLD), size) for token in _tokens(text)), size]
     second, third = [*words[1:], 0], [*words[2:], 0, 0][: len(words)]
     near = [(a * PAIR + b) % pairs - pairs for a, b in zip(words, second, strict=True)]
-    return (
-        words + near + [(a * PAIR - b) % pairs - pairs for a, b in zip(words, third, strict=True)]
-    )
+    over = [(a * PAIR - b) % pairs - pairs for a, b in zip(words, third, strict=True)]
+    return words + near + over
 
 
 def _tokens(text: bytes) -> list[bytes]:

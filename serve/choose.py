@@ -88,8 +88,8 @@ class Chooser:
         self._n_tiers = len(manifest.tiers)
         self._reasons = manifest.reasons
         self._latency = block("latency_s", self._n_tiers)
-        scored = ("quality", "total_cost_usd") if manifest.rule else ()  # a role table has no score
-        self._scored = [block(name, self._n_tiers) for name in scored]
+        first, last = block("quality", self._n_tiers), block("total_cost_usd", self._n_tiers)
+        self._scored = slice(first.start, last.stop if manifest.rule else first.start)
 
     def none_allowed(self, at: Asked) -> Choice:
         """Return that no tier may serve."""
@@ -122,7 +122,8 @@ class Chooser:
         if code < 0:
             raise ValueError(f"reason {code}")
         # The order of scores of which one is NaN is not defined: ONNX Runtime may serve any tier.
-        if not math.isfinite(numbers[LEAD] + sum(sum(numbers[each]) for each in self._scored)):
+        # (A role table has no scores, and its qualities are NaN: unknown.)
+        if not math.isfinite(numbers[LEAD] + sum(numbers[self._scored])):
             raise ValueError("an estimate is no number")
         reason = self._reasons[code]
         if tier == -1 and reason == NONE_ALLOWED:

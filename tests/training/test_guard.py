@@ -52,6 +52,15 @@ def scores(learn: tuple[bytes, ...], asked: tuple[bytes, ...], ids: TokenIds = I
     return np.asarray(1 - of(asked, ids) @ seen)
 
 
+def test_an_entirely_new_text_is_a_third_words_and_two_thirds_pairs() -> None:
+    """Here every word is known and no pair is, so that it scores two thirds, and is half known."""
+    n_words, n_pairs, n_steps = 4, 100, 50
+    words = np.full((n_steps, n_words), 1 / n_words)
+    known = sp.csr_matrix(np.hstack([words, np.zeros((n_steps, n_pairs))]))
+    found = fit_guard(known, n_words, np.arange(n_steps).astype(np.str_), 0.99)
+    assert found == pytest.approx(LEAST * 2 / 3, abs=1e-3)
+
+
 def test_a_learn_step_scores_as_it_would_if_its_unit_were_new() -> None:
     texts = texts_of(60, seed=1)
     unit = (np.arange(60) // 3).astype(np.str_)

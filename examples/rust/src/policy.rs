@@ -96,12 +96,11 @@ impl Router<'_> {
             };
             // A role table has no scores; where one is NaN, the graph's tier is not defined.
             let rule = self.policy.manifest.get("rule").and_then(|rule| rule.get("reference"));
-            let scored = ["quality", "total_cost_usd"].iter().filter(|_| rule.is_ok());
-            let mut sum = f64::from(numbers[place("lead")?]);
-            for name in scored {
-                sum += of(name)?.iter().map(|one| f64::from(*one)).sum::<f64>();
+            let mut scored = vec![numbers[place("lead")?]];
+            if rule.is_ok() {
+                scored.extend([of("quality")?, of("total_cost_usd")?].concat());
             }
-            if !sum.is_finite() {
+            if !scored.iter().all(|one| one.is_finite()) {
                 return Err("an estimate is no number".to_string());
             }
             at.by_graph(&self.book, tier_in("tier")?, reason.text()?, of("latency_s")?)?
